@@ -124,6 +124,28 @@ class ScrubPace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bytes_per_second: Annotated[int, Meta(ge=4_096, le=16_384 * MIB)] = MIB
 
 
+class DiskMarks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[disk]``: from how few free bytes on a node does less. 0: never.
+
+    Args:
+        low_bytes: the soft mark: it begins no new claims, which other nodes coordinate; it votes.
+        full_bytes: the hard mark: it does not vote either, and serves what is frozen.
+    """
+
+    low_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 1_024 * MIB
+    full_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 256 * MIB
+
+
+class AdminTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[admin]``.
+
+    Args:
+        listen: ``host:port`` where a node tells its health and its metrics over HTTP; empty: nowhere.
+    """
+
+    listen: str = ""
+
+
 class PolicyTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The section ``[policy]``.
 
@@ -182,6 +204,8 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: TlsSection = TlsSection()
     insecure: bool = False
     policy: PolicyTerms = PolicyTerms()
+    disk: DiskMarks = DiskMarks()
+    admin: AdminTerms = AdminTerms()
 
 
 class ClusterConfig(Value, frozen=True):
@@ -199,6 +223,8 @@ class ClusterConfig(Value, frozen=True):
         tls: the files for TLS.
         insecure: whether nodes may listen beyond loopback without TLS (S01).
         policy: for how long a policy is in force where no quorum answers.
+        disk: from how few free bytes on a node does less.
+        admin: where a node tells its health and its metrics.
     """
 
     cluster_id: ClusterId
@@ -212,6 +238,8 @@ class ClusterConfig(Value, frozen=True):
     tls: TlsSection = TlsSection()
     insecure: bool = False
     policy: PolicyTerms = PolicyTerms()
+    disk: DiskMarks = DiskMarks()
+    admin: AdminTerms = AdminTerms()
 
     @property
     def nodes(self) -> tuple[NodeId, ...]:
@@ -279,6 +307,8 @@ def parse_config(document: dict[str, Any]) -> ClusterConfig:
         parsed.tls,
         parsed.insecure,
         parsed.policy,
+        parsed.disk,
+        parsed.admin,
     )
 
 

@@ -5,14 +5,16 @@ which makes them durable in one batch, immediately or with the next sync. `decre
 implementations; no module of `registry` imports them.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from .checked import CheckedPage
+from .counting import CacheCounts
 from .incarnations import IncarnationHistory
 from .locks.restored import Restoration
 from .paxos.decrees import Decrees
 from .paxos.instance import Class, Instance
+from .space import DiskSpace
 from .types import Ballot, Counter, Decree, Key, KeyText, NodeText, Value
 from .unserved import Unserved
 from .wire.handshake import NO_MEMBERS, Address, ClusterId, Digest, IdBytes, PublicKey
@@ -330,6 +332,16 @@ class Storage(Protocol):
 
     def recovered(self) -> Recovered:
         """What was recovered when the directory was opened."""
+        ...
+
+    @property
+    def cached(self) -> CacheCounts:
+        """How often `load` found keys in memory."""
+        ...
+
+    @property
+    def space(self) -> Callable[[], DiskSpace | None]:
+        """Measures what the directory takes and what is free; None without a disk. It blocks."""
         ...
 
     def load(

@@ -10,6 +10,8 @@ locked after it was closed.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from ..registry.space import DiskSpace
+
 Pair = tuple[bytes, bytes]
 Range = tuple[bytes, bytes]
 """Keys from the first, included, to the second, excluded."""
@@ -74,6 +76,10 @@ class ByteStore(Protocol):
 
     def descending(self, within: Range, limit: int) -> list[Pair]:
         """The last `limit` pairs of a range, the last one first."""
+        ...
+
+    def space(self) -> DiskSpace | None:
+        """What the store takes of its disk, and what is free there; None if no disk is below."""
         ...
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from threading import Lock
 
+from ..registry.counting import CacheCounts
 from ..registry.paxos.instance import EMPTY, Instance
 from ..registry.types import Decree, Key
 from ..registry.unserved import Unserved
@@ -29,6 +30,7 @@ class InstanceCache:
         capacity: how many bytes of memory it may take, approximately.
 
     Attributes:
+        counts: how often it had a key, and had it not; approximate, as other threads look too.
         grows: whether instances are added; otherwise only those that are here are kept up to date.
     """
 
@@ -40,6 +42,7 @@ class InstanceCache:
         self._long: dict[Key, int] = {}
         self._size = 0
         self._writes = 0
+        self.counts = CacheCounts()
         self.grows = True
 
     @property
@@ -52,7 +55,7 @@ class InstanceCache:
         """How many batches were written; `keep` needs the value from before the read."""
         return self._writes
 
-    def find(self, keys: Iterable[Key]) -> dict[Key, Instance | Unserved]:
+    def find(self, keys: Collection[Key]) -> dict[Key, Instance | Unserved]:
         """The cached instances of `keys`, in a new dict; keys that are not served are never cached."""
         found: dict[Key, Instance | Unserved] = {}
         kept = self._kept
@@ -62,6 +65,8 @@ class InstanceCache:
                 if instance is not None:
                     kept.move_to_end(key)
                     found[key] = instance
+        self.counts.hits += len(found)
+        self.counts.misses += len(keys) - len(found)
         return found
 
     def blank(self, keys: Iterable[Key]) -> list[Key]:

@@ -243,6 +243,9 @@ class MemoryBytes:
         """The last `limit` pairs of a range, the last one first."""
         return self._pairs(self._held().keys_within(within)[::-1][:limit])
 
+    def space(self) -> None:
+        """There is no disk below."""
+
     def close(self) -> None:
         """Release the disk. Safe to call twice."""
         if self.disk.holder is self:

@@ -30,9 +30,11 @@ import rocksdict
 
 from ..registry.disk import DirectoryIdentity
 from ..registry.errors import Damaged, DecreedError, IdentityRefused, StorageFailed
+from ..registry.space import DiskSpace
 from .bytestore import Pair, Range, Unreadable
 from .continuity import newest_log
 from .deferred import DeferredWrites
+from .disk_space import measured
 from .high_water import HighWater, note
 from .identity import STAYS_OUT
 from .store import RecordStore
@@ -125,6 +127,10 @@ class RocksBytes:
         """Sync the write-ahead log."""
         with _as_ours(self._not_written):
             self._open().flush_wal(sync=True)
+
+    def space(self) -> DiskSpace:
+        """The free bytes of its file system, and the bytes of its own files by kind."""
+        return measured(Path(self._where))
 
     def _begin_log(self) -> None:
         """Begin a new log and a new write buffer; the full buffer becomes a table meanwhile."""

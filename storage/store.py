@@ -86,12 +86,12 @@ class RecordStore:
         max_inline: int = MAX_INLINE,
         rows: Rows | None = None,
     ) -> None:
-        self._data = data
-        self._rows = rows or Rows(data)
+        self._data, self._rows = data, rows or Rows(data)
         self._identity = identity
         self._failure: str | None = None
         self._unsynced = False
         self._cache = InstanceCache(cache_bytes)
+        self.cached, self.space = self._cache.counts, data.space
         restored = next(self._rows.table(Table.RESTORATION, Restoration), None)
         self._floors = Floors(self._rows.table(Table.FLOORS, Floor), restored)
         self._lost = LostRecords(data)

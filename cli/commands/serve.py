@@ -57,6 +57,7 @@ def serve(
     data: n.DataPath,
     listen: n.Listen = None,
     advertise: n.Advertise = None,
+    admin: n.Admin = None,
     join: n.Join = None,
     seed: n.SeedFiles = None,
     observe: n.Observe = False,
@@ -84,6 +85,9 @@ def serve(
     With --cert, --key and --ca, or [tls] in the config, all connections are TLS; changed files are read
     again, also at SIGHUP. Without TLS it listens on this machine alone, unless the config is insecure.
 
+    With --admin it tells /livez, /readyz, /status and /metrics over HTTP: on this machine to all who
+    ask, and elsewhere by TLS to those who have the right admin.
+
     With --timeout it stops by itself after that time. --json is --log json, and one document on
     standard output with where it listens and what address it tells others.
     """
@@ -91,6 +95,7 @@ def serve(
     asked = Asked(
         listen=listen,
         advertise=advertise,
+        admin=admin,
         new_formation=new_formation,
         join=join,
         observe=observe,
@@ -288,6 +293,7 @@ class ServerParts:
             audit=opened.audit,
             secret=start.secret,
             credentials=opened.credentials,
+            admin=start.admin,
             on_formed=start.write_marker,
         )
         await self.serve_node(

@@ -4,16 +4,15 @@ import platform
 import time
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from ...client.keys import Keys
 from ...client.requests.results import NodeDown
 from ...registry.addresses import is_loopback, split_address
 from ...registry.errors import ConfigError, Exit
+from ...registry.status_document import document_of, has_quorum, is_bare
 from ...registry.version import FORMAT, VERSION, build
 from ...registry.wire import handshake
 from ...registry.wire.members import MemberSeat, MembersReport, Role
-from ...registry.wire.status import CertificatePart, CertificateStatus, PeerStatus, StatusReport
+from ...registry.wire.status import AlarmKind, CertificatePart, StatusReport
 from ..options import types as o
 from ..options.connection import ask_members, with_keys
 from ..shell.failures import about
@@ -56,7 +55,7 @@ def status(
             {
                 "nodes": [_document(node) for node in nodes],
                 "guests": [_guest_document(seat) for seat in guests],
-                "quorum": has_quorum(nodes),
+                "quorum": has_quorum(_reports(nodes)),
                 "warnings": warnings_of(nodes),
             }
         )
@@ -67,7 +66,7 @@ def status(
             write_line(_guest_line(seat))
         for text in warnings_of(nodes):
             write_line(f"warning: {text}")
-    return Exit.DONE if has_quorum(nodes) else Exit.UNREACHABLE
+    return Exit.DONE if has_quorum(_reports(nodes)) else Exit.UNREACHABLE
 
 
 def _guests(call: o.Call, nodes: list[StatusReport | NodeDown]) -> list[MemberSeat]:
@@ -99,13 +98,6 @@ def version(as_json: o.Json = False, timeout: o.NoTimeout = None) -> int:
     return Exit.DONE
 
 
-def has_quorum(nodes: list[StatusReport | NodeDown]) -> bool:
-    """Whether as many nodes vote as both a prepare and an accept quorum need."""
-    reports = [node for node in nodes if isinstance(node, StatusReport)]
-    voting = sum(report.voting for report in reports)
-    return any(voting >= max(r.prepare_quorum, r.accept_quorum) for r in reports)
-
-
 def _line(node: StatusReport | NodeDown) -> str:
     if not isinstance(node, StatusReport):
         cause = one_line(str(node.error), 500)
@@ -128,17 +120,12 @@ def _line(node: StatusReport | NodeDown) -> str:
     for peer in node.peers:
         if peer.refused:
             trouble += f"; of {one_line(peer.node, 100)}: {one_line(peer.refused, 500)}"
-    trouble += _security(node) + _full_quotas(node)
+    trouble += _security(node) + _full_quotas(node) + _alarms(node)
     return (
         f"{name:<8} {state:<8} {decrees}, {_lag(node)}{node.unlearned} unlearned{withheld}, "
         f"incarnation {node.incarnation}, up {node.uptime_ms / 1000:.0f} s, "
         f"version {one_line(node.version, 200)}{policy_words(node)}{trouble}"
     )
-
-
-def is_bare(node: StatusReport) -> bool:
-    """Whether a report says only what everybody may know."""
-    return not node.cluster_id
 
 
 def policy_words(node: StatusReport) -> str:
@@ -152,6 +139,10 @@ def policy_words(node: StatusReport) -> str:
     if node.voting and not node.policy_confirmed:
         said += ", policy not confirmed"
     return said
+
+
+def _reports(nodes: list[StatusReport | NodeDown]) -> list[StatusReport]:
+    return [node for node in nodes if isinstance(node, StatusReport)]
 
 
 def warnings_of(nodes: list[StatusReport | NodeDown]) -> list[str]:
@@ -216,6 +207,12 @@ def _in_days(expires_ms: int) -> str:
     return f"expires in {left_s / DAY_S:.0f} days" if left_s > 0 else "has expired"
 
 
+def _alarms(node: StatusReport) -> str:
+    """What to act on, with the way out; what the line says anyway is left out."""
+    said = (each for each in node.alarms if each.kind is not AlarmKind.DAMAGE)
+    return "".join(f"; ALARM: {one_line(f'{a.text}; {a.way_out}', 1_000)}" for a in said)
+
+
 def _full_quotas(node: StatusReport) -> str:
     """The quotas of which nothing, or hardly anything, is left; `--json` shows all of them."""
     said = ""
@@ -264,46 +261,4 @@ def _guest_document(seat: MemberSeat) -> dict[str, Any]:
 def _document(node: StatusReport | NodeDown) -> dict[str, Any]:
     if not isinstance(node, StatusReport):
         return {"node": node.node, "address": node.address, "up": False, "error": str(node.error)}
-    return {
-        "node": node.node,
-        "address": node.address,
-        "up": True,
-        "restricted": is_bare(node),
-        "voting": node.voting,
-        "trouble": node.trouble,
-        "cluster_id": node.cluster_id,
-        "formation": node.formation.hex() if node.formation else None,
-        "incarnation": node.incarnation,
-        "version": node.version,
-        "decrees": node.decrees,
-        "unlearned": node.unlearned,
-        "withheld": node.withheld,
-        "prepare_quorum": node.prepare_quorum,
-        "accept_quorum": node.accept_quorum,
-        "uptime_ms": node.uptime_ms,
-        "scrubbed_ms": node.scrubbed_ms,
-        "damage": node.damage,
-        "epoch": node.epoch,
-        "observes": node.observes,
-        "behind": node.behind,
-        "met_damage": node.met_damage,
-        "first_damage": node.first_damage,
-        "tls_expires_ms": node.tls_expires_ms,
-        "tls_fault": node.tls_fault,
-        "certificates": [_certificate(each) for each in node.certificates],
-        "policy": node.policy,
-        "newest_policy": node.newest_policy,
-        "policy_confirmed": node.policy_confirmed,
-        "policy_fault": node.policy_fault,
-        "quotas": [msgspec.structs.asdict(use) for use in node.quotas],
-        "peers": [_peer(peer) for peer in node.peers],
-    }
-
-
-def _certificate(certificate: CertificateStatus) -> dict[str, Any]:
-    shown = msgspec.structs.asdict(certificate)
-    return shown | {"part": certificate.part.name.lower(), "marks": list(certificate.marks)}
-
-
-def _peer(peer: PeerStatus) -> dict[str, Any]:
-    return msgspec.structs.asdict(peer)
+    return document_of(node)

@@ -16,7 +16,9 @@ import tomlkit
 from tomlkit.items import Table
 
 from ...registry.config import (
+    AdminTerms,
     AuditTerms,
+    DiskMarks,
     Limits,
     LockTerms,
     PolicyTerms,
@@ -87,6 +89,13 @@ AUDIT = {
 POLICY = {
     "max_age_ms": "How long a node without a quorum begins claims under the policy that it knows.",
 }
+DISK = {
+    "low_bytes": "With fewer free bytes it begins no new claims, and others coordinate them; 0: never.",
+    "full_bytes": "With fewer it does not vote either, and serves what is frozen; 0: never.",
+}
+ADMIN = {
+    "listen": "Where it listens, such as 127.0.0.1:7480 ('decreed serve --admin'); empty: nowhere.",
+}
 TLS = {
     "certificate": "The node's own, with its URI; {node} in a path is its name. Empty: no TLS.",
     "key": "Its private key, which nobody else may read.",
@@ -130,7 +139,9 @@ def config_text(
     policy = _section(
         "policy", "How soon a new policy is in force everywhere.", PolicyTerms, POLICY
     )
-    sections = (limits, timing, locks, scrub, audit, policy, tls)
+    disk = _section("disk", "Marks of free space, both left as they were met.", DiskMarks, DISK)
+    admin = _section("admin", "Health, status and metrics over HTTP.", AdminTerms, ADMIN)
+    sections = (limits, timing, locks, scrub, audit, policy, disk, admin, tls)
     text = "\n".join([head, *(line for section in sections for line in (*section, ""))])
     parse_config(tomllib.loads(text))
     return text

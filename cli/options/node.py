@@ -43,6 +43,16 @@ Advertise = Annotated[
         help="Tell peers and clients this address instead of the one in the config.",
     ),
 ]
+Admin = Annotated[
+    str | None,
+    typer.Option(
+        "--admin",
+        envvar="DECREED_ADMIN",
+        metavar="HOST:PORT",
+        help="Tell health, status and metrics here over HTTP.  [default: admin.listen in the config]",
+        show_default=False,
+    ),
+]
 Join = Annotated[
     str | None,
     typer.Option(

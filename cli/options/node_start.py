@@ -26,6 +26,7 @@ class Asked:
 
     listen: str | None = None
     advertise: str | None = None
+    admin: str | None = None
     new_formation: bool = False
     join: str | None = None
     observe: bool = False
@@ -46,6 +47,7 @@ class NodeStart:
         data: the data directory.
         listen: where to listen, if not at the member's address.
         advertise: the address that others are told, if not the member's.
+        admin: where it tells its health and its metrics; empty for nowhere.
         join_at: members by which a fresh directory joins their cluster; empty if it does not.
         observes: whether it waits for no vote.
         seed: the snapshot from which a node that joins learns first, and its increments.
@@ -60,6 +62,7 @@ class NodeStart:
     data: Path
     listen: tuple[str, ...] = ()
     advertise: str | None = None
+    admin: str = ""
     join_at: tuple[str, ...] = ()
     observes: bool = False
     seed: tuple[Path, ...] = ()
@@ -89,6 +92,8 @@ def prepare(config_path: Path, node: str, data: Path, asked: Asked) -> NodeStart
     join_at = _join_at(asked, data)
     with said_by("DECREED_ADVERTISE", asked.advertise), about("--advertise"):
         told = advertised(asked.advertise) if asked.advertise is not None else None
+    with said_by("DECREED_ADMIN", asked.admin), about("--admin"):
+        admin = admin_place(config.admin.listen if asked.admin is None else asked.admin)
     check_audit(asked.audit, config)
     tls = tls_files(config, config_path, node, asked.tls)
     with said_by("DECREED_SECRET_FILE", asked.secret):
@@ -105,6 +110,7 @@ def prepare(config_path: Path, node: str, data: Path, asked: Asked) -> NodeStart
         data,
         listen=tuple(join_address(*place) for place in listen),
         advertise=told,
+        admin=admin,
         join_at=join_at,
         observes=asked.observe,
         seed=tuple(map(Path, asked.seed)),
@@ -112,6 +118,20 @@ def prepare(config_path: Path, node: str, data: Path, asked: Asked) -> NodeStart
         secret=secret,
         tls=tls,
     )
+
+
+def admin_place(text: str) -> str:
+    """Where a node tells its health and its metrics, as it is written; empty for nowhere.
+
+    Raises:
+        ConfigError: if it is not one address with a port.
+    """
+    if not text:
+        return ""
+    [*places] = split_listen(text)
+    if len(places) != 1:
+        raise ConfigError("it is one address, as in 127.0.0.1:7480")
+    return join_address(*places[0])
 
 
 def _check_name(config: ClusterConfig, node: NodeId, *, joins: bool) -> None:

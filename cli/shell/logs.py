@@ -141,19 +141,14 @@ def _is_json(value: object) -> bool:
 
 
 def _facts(record: logging.LogRecord) -> Mapping[str, Any]:
-    """The facts of an event; for trio's records the logger's name and the error."""
-    facts: Mapping[str, Any] | None = getattr(record, "facts", None)
-    if facts is not None:
-        return facts
+    """The facts of an event; for trio's records the logger's name. An error has its traceback."""
+    found: Mapping[str, Any] | None = getattr(record, "facts", None)
+    facts = {"part": record.name} if found is None else found
     error = record.exc_info[1] if record.exc_info else None
     if error is None:
-        return {"part": record.name}
+        return facts
     lines = "".join(traceback.format_exception(error))
-    return {
-        "part": record.name,
-        "reason": str(error) or type(error).__name__,
-        "traceback": lines,
-    }
+    return {"reason": str(error) or type(error).__name__, **facts, "traceback": lines}
 
 
 def _level(record: logging.LogRecord) -> str:

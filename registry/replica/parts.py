@@ -83,7 +83,8 @@ class Parts:
         facts = (recovered.identity, recovered.history, recovered.feed_end, found)
         node = self.node = Node(config, *facts, recovered.restoration, observes)
         self.addresses = AddressBook(node, recovered.peers, advertise)
-        requests, leases = self.requests, self.leases = PendingRequests(config.audit), Leases()
+        requests = self.requests = PendingRequests(config.audit, self.node.counts)
+        leases = self.leases = Leases()
         cursors = {cursor.node: cursor for cursor in recovered.cursors}
         membership = self.membership = Membership(node, recovered.peers, cursors)
         recent = Recent(recovered.feed_end)
@@ -95,7 +96,6 @@ class Parts:
         self.seeding = Seeding(node, learner, catchup, marks)
         self.feed_service, read_rights = FeedService(node, recent), ReadRights()
         self.watches, self.read_rights = Watches(node, requests, read_rights), read_rights
-
         seating = self.seating = Seating(node, recovered)
         withholding = self.withholding = Withholding(node, recovered.withheld)
         self.seats = Seats(node, seating, recovered.seats, membership.known, withholding.keys)
@@ -249,6 +249,7 @@ class Parts:
         self.confirming.answer(step)
 
     def _on_disputed(self, step: StepBuilder, key: Key) -> None:
+        self.node.disputed.add(key)
         self.catchup.on_disputed(step, key)
         if epoch_of(key) is not None:
             self.seating.on_disputed(step, key)

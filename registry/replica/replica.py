@@ -23,7 +23,7 @@ from .client_requests import ClientRequests
 from .feed.serving import SERVE_KEYS
 from .parts import Parts
 from .peer_messages import Peers
-from .step.disk_reads import CheckDone, FeedDone, ReadFailed, ScanDone, SlotDone
+from .step.disk_reads import CheckDone, DiskMeasured, FeedDone, ReadFailed, ScanDone, SlotDone
 from .step.effects import Effects
 from .step.events import (
     ChangeMembers,
@@ -107,11 +107,6 @@ class Replica:
         self._client_requests = ClientRequests(parts, version)
         self._peers = Peers(parts, self._client_requests)
         self._settling = self._unsynced = False
-
-    @property
-    def unlearned(self) -> int:
-        """How many acceptances of this node have an unknown outcome."""
-        return self.parts.acceptors.unlearned
 
     @property
     def reads_under_way(self) -> int:
@@ -345,6 +340,8 @@ class Replica:
                 parts.scrubbing.on_compared(step, event)
             case Named():
                 parts.scrubbing.mending.on_named(step, event)
+            case DiskMeasured():
+                self.node.on_measured(event)
             case _:
                 assert_never(event)
 

@@ -6,8 +6,9 @@ from ..policy.rights import CLUSTER, Allowed
 from ..types import NodeId
 from ..wire.marks import FeedMark, MarkTold
 from ..wire.status import CertificatePart, PeerStatus, QuotaUse, StatusReport
+from .alarms import alarms_of
 from .parts import Parts
-from .step.node import Node, refusal
+from .step.node import Node, no_room, refusal
 
 MAX_WORDS = 1_000
 """The most characters of what is said of damage."""
@@ -32,7 +33,7 @@ def status_report(
         quotas: those whose use the caller may know.
         clients: whether the caller may know who is connected as a client.
     """
-    node, secured = parts.node, parts.node.secured
+    node, secured, space = parts.node, parts.node.secured, parts.node.disk.space
     return StatusReport(
         request_id,
         node.name,
@@ -41,7 +42,7 @@ def status_report(
         node.identity.formation,
         node.identity.incarnation,
         version,
-        node.voting,
+        node.accepts,
         "; ".join(filter(None, (_trouble(node), parts.catchup.trouble))),
         node.feed_end,
         parts.acceptors.unlearned,
@@ -59,16 +60,17 @@ def status_report(
         len(node.guests - node.observers),
         secured.expires_ms,
         secured.fault,
-        tuple(
-            each
-            for each in secured.certificates
-            if clients or each.part is not CertificatePart.CLIENT
-        ),
+        tuple([c for c in secured.certificates if clients or c.part is not CertificatePart.CLIENT]),
         parts.policies.obeyed,
         parts.policies.known,
         parts.confirming.is_confirmed(now_ms),
         parts.policies.fault[:MAX_WORDS],
         quotas,
+        alarms_of(parts, now_ms),
+        space.free_bytes if space is not None else None,
+        space.size_bytes if space is not None else None,
+        node.disk.used_bytes,
+        max(0, node.disk.grows_bytes),
     )
 
 
@@ -77,7 +79,7 @@ def bare_report(
 ) -> StatusReport:
     """What everybody may know of a node: its name and version, if it takes part, and the own quotas."""
     node = parts.node
-    known = (request_id, node.name, "", "", None, 0, version, node.voting)
+    known = (request_id, node.name, "", "", None, 0, version, node.accepts)
     return StatusReport(*known, "", 0, 0, 0, 0, 0, (), quotas=quotas)
 
 
@@ -112,7 +114,7 @@ def _trouble(node: Node) -> str:
     if node.undialled and not node.failed:
         return node.undialled
     if node.voting:
-        return ""
+        return no_room(node) if node.is_full else ""
     if not _observes(node):
         return refusal(node)[1]
     return "" if node.reachable else f"no member is linked to {node.name}, which may be behind"

@@ -91,6 +91,12 @@ class Inbox:
         self._others_room.size += weight
         self._calls = self._calls or not self._others_room.is_left
 
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many messages wait in each line."""
+        rooms = (self._asked_room, self._others_room, self._bulk_room)
+        return dict(zip(("clients", "peers", "bulk"), [room.count for room in rooms], strict=True))
+
     def put(self, event: Event, weight: int = 0, caller: int | None = None) -> None:
         """Append an event that calls for a turn.
 

@@ -36,6 +36,11 @@ def error(event: str, **facts: object) -> None:
     _say(logging.ERROR, event, facts)
 
 
+def failed(event: str, fault: BaseException, **facts: object) -> None:
+    """Log an event that an operator must report, with the traceback of its fault."""
+    LOGGER.log(logging.ERROR, event, extra={"facts": facts}, exc_info=fault)
+
+
 def strangers(event: str, address: str, *, level: int = logging.WARNING, **facts: object) -> None:
     """Log an event that anybody who can connect may cause, at a bounded rate; `unsaid` counts the rest.
 

@@ -16,6 +16,7 @@ import trio
 
 from ..audit import AuditRecord
 from ..clock import now_ms
+from ..counting import Histogram
 from ..disk import FormationRecord, Storage, weight_of_learned
 from ..errors import StorageFailed
 from ..paxos.instance import Instance
@@ -82,6 +83,7 @@ class NodeLoop:
     Attributes:
         crowded: says before each step whose requests are too many; nobody's, unless it is set.
         audit: writes the records of a step to the audit log; nowhere, unless it is set.
+        turns_ms, syncs_ms: how long turns took, and synced writes, in milliseconds.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class NodeLoop:
         self._readers = Readers(storage, self.post, self._inbox.caller_of)
         self.crowded: Callable[[], Sequence[Event]] = tuple
         self.audit: Callable[[Sequence[AuditRecord]], None] = _drop
+        self.turns_ms, self.syncs_ms = Histogram(), Histogram()
         self._started_ms = clock_ms()
 
     def now_ms(self) -> float:
@@ -151,6 +154,11 @@ class NodeLoop:
             self._chore, self._chore_ms = chore, due_ms
 
     @property
+    def waiting(self) -> dict[str, int]:
+        """How many messages wait for a turn, by line; for metrics."""
+        return self._inbox.waiting
+
+    @property
     def has_room(self) -> bool:
         """Whether the inbox is short enough to take more from a peer."""
         return self._inbox.has_room
@@ -171,10 +179,15 @@ class NodeLoop:
             self._carry_out(self._replica.start(self._moment()))
             while True:
                 events = await self._gather()
-                if events and (self._inbox.took_many or self._inbox.has_bulk):
+                if not events:
+                    self._turn(events)
+                    continue
+                began_ms = self.now_ms()
+                if self._inbox.took_many or self._inbox.has_bulk:
                     self._measured_turn(events)
                 else:
                     self._turn(events)
+                self.turns_ms.note(self.now_ms() - began_ms)
 
     def _measured_turn(self, events: list[Event]) -> None:
         """A turn whose time or processor time counts for the next ones."""
@@ -315,8 +328,11 @@ class NodeLoop:
         """
         if not effects.records and not effects.sync:
             return True
+        began_ms = self.now_ms()
         try:
             self._storage.write(effects.records, sync=effects.sync)
+            if effects.sync:
+                self.syncs_ms.note(self.now_ms() - began_ms)
         except StorageFailed as error:
             self._inbox.put_first(WriteFailed(str(error), effects.unanswered()))
             return False

@@ -33,10 +33,12 @@ from ..version import described
 from ..wire.decrees import encode_message
 from ..wire.handshake import ClientHello, DirectoryRefusal
 from . import log
+from .alarm_watch import AlarmWatch
 from .audit_log import AuditLog
 from .clients import Clients
 from .connections import BROKEN, Connection, NothingSaid, reasons
 from .denials import Denials, Line, tell_counts
+from .disk_watch import DiskWatch
 from .doorway import Doorway
 from .greeting import NO_SECRET, Greeter, PeerGreeting
 from .incoming import Incoming
@@ -66,7 +68,7 @@ class Server:
     """
 
     def __init__(self, config: ClusterConfig, storage: Storage, start: ServerStart = PLAIN) -> None:
-        self._config, self._join_at = config, start.join_at
+        self._config, self._join_at, self._admin_at = config, start.join_at, start.admin
         self._replica = Replica(
             config,
             storage.recovered(),
@@ -172,6 +174,10 @@ class Server:
                 accepting = await nursery.start(self._accept_on, listeners)
                 log.info("serving", node=node.name, incarnation=node.identity.incarnation)
                 started()
+                nursery.start_soon(self._watch_disk)
+                nursery.start_soon(AlarmWatch(self._replica.parts, self.loop.now_ms).run)
+                if self._admin_at:
+                    nursery.start_soon(self._administer)
                 nursery.start_soon(self._stop_with, stop)
                 await self._stop.wait()
                 accepting.cancel()
@@ -195,6 +201,18 @@ class Server:
             self._scope.cancel()
         finally:
             self._storage.keep_in_memory(True)
+
+    async def _watch_disk(self) -> None:
+        loop, marks = self.loop, self._config.disk
+        await DiskWatch(self._storage.space, loop.syncs_ms, marks, loop.post).run()
+
+    async def _administer(self) -> None:
+        """Tell health and metrics; what that needs is loaded only here, once the node serves."""
+        from .admin.listener import AdminListener
+        from .admin.sources import NodeSources
+
+        sources = NodeSources(self._replica.parts, self.loop, self._storage, self._clients)
+        await AdminListener(sources, self._securing, self._tokens).run(self._admin_at)
 
     async def _stop_with(self, stop: trio.Event) -> None:
         await stop.wait()

@@ -25,6 +25,7 @@ class ServerStart:
         secret: what it and its peers prove to each other; None if certificates do, or if it can have no
             peers.
         credentials: for TLS; without them it listens beyond loopback only if the config says so.
+        admin: ``host:port`` where it tells its health and its metrics over HTTP; empty for nowhere.
         on_formed: called with the formation id when the cluster forms.
     """
 
@@ -35,6 +36,7 @@ class ServerStart:
     audit: "AuditLog | None" = None
     secret: "ClusterSecret | None" = None
     credentials: "Credentials | None" = None
+    admin: str = ""
     on_formed: Callable[[bytes], None] = lambda _: None
 
 

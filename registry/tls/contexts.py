@@ -92,6 +92,19 @@ def node_contexts(
     return NodeContexts(accepting, dialling, certificate, marks)
 
 
+def http_context(files: TlsFiles) -> ssl.SSLContext:
+    """The context of a node's admin listener, which speaks HTTP. It asks for a certificate.
+
+    Raises:
+        ConfigError: if a file cannot be read; names it.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER, files)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.num_tickets = 0
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 def client_context(files: TlsFiles, *, check_host: bool = True) -> ssl.SSLContext:
     """The context of a client.
 

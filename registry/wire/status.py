@@ -71,6 +71,39 @@ class QuotaUse(Value, frozen=True):
     counting: bool
 
 
+class AlarmKind(IntEnum):
+    """What an operator should act on. The ones that keep a node from voting come first."""
+
+    DISK_FAILED = 1
+    DISK_FULL = 2
+    DISK_LOW = 3
+    SLOW_DISK = 4
+    KEY_DISPUTED = 5
+    DAMAGE = 6
+    LAGGING_PEER = 7
+    CLOCK_RATE = 8
+
+
+MAX_ALARMS = 32
+"""The most alarms of which a report tells."""
+
+
+class AlarmStatus(Value, frozen=True):
+    """What an operator should act on now. It is told as long as its reason is there, and no longer.
+
+    Args:
+        kind: what it is.
+        about: the key or the peer, if it is about one.
+        text: what is wrong, in words.
+        way_out: what to do.
+    """
+
+    kind: AlarmKind
+    about: Text
+    text: Text
+    way_out: Text
+
+
 class StatusReport(Value, frozen=True, tag=75):
     """A node about itself.
 
@@ -106,6 +139,10 @@ class StatusReport(Value, frozen=True, tag=75):
             begins there.
         policy_fault: why it does not obey the newest that it knows; empty if it does.
         quotas: the use of quotas, the fullest first: for administrators all, for others their own.
+        alarms: what an operator should act on.
+        disk_free_bytes, disk_size_bytes: what is free on its disk, and its size; None if not measured.
+        disk_used_bytes: what its own files take.
+        disk_grows_bytes: by how much they have grown in a day, as far as that was seen.
     """
 
     id: Counter
@@ -140,3 +177,8 @@ class StatusReport(Value, frozen=True, tag=75):
     policy_confirmed: bool = True
     policy_fault: Text = ""
     quotas: Annotated[tuple[QuotaUse, ...], Meta(max_length=MAX_QUOTAS)] = ()
+    alarms: Annotated[tuple[AlarmStatus, ...], Meta(max_length=MAX_ALARMS)] = ()
+    disk_free_bytes: Counter | None = None
+    disk_size_bytes: Counter | None = None
+    disk_used_bytes: Counter = 0
+    disk_grows_bytes: Counter = 0

@@ -162,8 +162,8 @@ COUNTING = (
             ),
             Change(
                 "registry.replica.consensus.coordinator",
-                'our own instance is damaged or disputed."""\n        self._leave(attempt)\n',
-                'our own instance is damaged or disputed."""\n',
+                'disputed, or our disk is full."""\n        self._leave(attempt)\n',
+                'disputed, or our disk is full."""\n',
             ),
         ),
         seeds=600,  # in the model every record can be read

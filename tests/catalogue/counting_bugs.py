@@ -145,8 +145,8 @@ FOUND = (
         "what was asked of a voter that is left is awaited until the next change",
         _FOUND,
         _CATCHUP,
-        "        self._forget_others()\n        for peer in self._node.sources:",
-        "        for peer in self._node.sources:",
+        "        self._forget_others()\n        for peer in self._node.sources if",
+        "        for peer in self._node.sources if",
     ),
     _bug(
         "a late word of a replaced directory is one of its successor",

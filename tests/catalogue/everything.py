@@ -10,6 +10,7 @@ from . import (
     counting_bugs,
     deferred_bugs,
     disk_bugs,
+    disk_room_bugs,
     floor_bugs,
     handover_bugs,
     interleaving_bugs,
@@ -46,7 +47,7 @@ _OF_MEMBERS = (
 )
 _ON_DISK = (
     *(disk_bugs.BUGS + deferred_bugs.BUGS + floor_bugs.BUGS),
-    *(seat_bugs.BUGS + snapshot_bugs.BUGS),
+    *(seat_bugs.BUGS + snapshot_bugs.BUGS + disk_room_bugs.BUGS),
 )
 _OF_SCRUBS = scrub_bugs.BUGS
 _OF_SECURITY = (

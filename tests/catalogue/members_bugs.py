@@ -240,7 +240,7 @@ OF_NODES = (
         "an acceptor takes ballots of every epoch",
         _INTERLEAVINGS,
         _ACCEPTOR,
-        "if epoch != self._node.vote_epoch and instance.learned is None:",
+        "if (epoch != self._node.vote_epoch or self._node.is_full) and instance.learned is None:",
         "if instance is None:",
         storms=5,
     ),

@@ -75,6 +75,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
         ("scrub", config.ScrubPace),
         ("audit", config.AuditTerms),
         ("policy", config.PolicyTerms),
+        ("disk", config.DiskMarks),
+        ("admin", config.AdminTerms),
         ("tls", config.TlsSection),
     ):
         for field in msgspec.structs.fields(kind):

@@ -25,7 +25,7 @@ WITHOUT = {
         "--demo", "--disk-only", "--dry-run", "--exclude", "--exclusive", "--foreground", "--hidden",
         "--compare", "--keep-going", "--keys", "--only", "--outstanding", "--root", "--skip-bad-names",
         "--resume", "--value-bytes", "--watch", "--whole", "--prepare", "--accept", "--bundle",
-        "--days", "--out", "--same-key", "--limit", "--policy", "--admin", "--role", "--expires",
+        "--days", "--out", "--same-key", "--limit", "--policy", "--role", "--expires",
     },
     "describes a new cluster": {
         "--accept-quorum", "--insecure", "--least-ttl", "--other-cluster", "--prepare-quorum",
@@ -33,6 +33,7 @@ WITHOUT = {
 }  # fmt: skip
 WITHOUT_IN = {
     "init": {"--node"},
+    "policy example": {"--admin"},
     "recover": {"--data", "--from", "--uncertain"},
     "scrub": {"--node", "--bytes-per-second", "--last"},
     "snapshot show": {"--prefix"},

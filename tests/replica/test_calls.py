@@ -15,8 +15,9 @@ from ..support.calls import HOME, GovernedRecordedWorld, Way, way_of_a_claim
 from ..support.governed import GovernedWorld
 from ..support.world import claim
 
-MOST_FILES = 20
-MOST_FUNCTIONS = 80
+MOST_FILES = 22
+"""Two of them only count: how the request ended, and how long it took."""
+MOST_FUNCTIONS = 83
 MOST_CHANGES_OF_ROOM = 45
 
 

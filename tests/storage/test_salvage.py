@@ -26,6 +26,9 @@ class Blocks:
     def get(self, key: bytes) -> bytes | None:
         return self.get_many([key])[0]
 
+    def space(self) -> None:
+        return None
+
     def get_many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         for key in keys:
             self._touch(next((n for n, last in enumerate(self._last) if key <= last), None))

@@ -11,3 +11,4 @@ class Seated:
 
     nodes: tuple[NodeId, ...]
     vote_epoch: int = 0
+    is_full: bool = False

@@ -65,6 +65,12 @@ class Votes(Protocol):
         """The epoch in which the node votes; -1 if there is none."""
         ...
 
+    @property
+    def is_full(self) -> bool:
+        """Whether its disk has no room. Then it accepts and promises nothing, as if each message were
+        lost (R02)."""
+        ...
+
 
 class Acceptors:
     """All instances of one node, from the acceptor's side.
@@ -136,7 +142,7 @@ class Acceptors:
             (None): its lease check has a refusal of its own, so terms travel alone. So do changes of
             members (M03). In an epoch in which the node does not vote, no key gets an answer (M04).
         """
-        if ballot.round >> EPOCH_BITS != self._node.vote_epoch:
+        if self._node.is_full or ballot.round >> EPOCH_BITS != self._node.vote_epoch:
             return {decree.key: None for decree in decrees}
         promised = self._promise_to(ballot.process.node)
         if promised == ballot and self._accept_whole(step, ballot, decrees, own=own):
@@ -195,7 +201,9 @@ class Acceptors:
         (R22).
         """
         node = message.ballot.process.node
-        held = class_promise.on_prepare_class(self._classes.get(node), message)
+        held = None
+        if not self._node.is_full:
+            held = class_promise.on_prepare_class(self._classes.get(node), message)
         unlearned = [key for key in self._unlearned if home(key, self._node.nodes) == node]
         if held is None or len(unlearned) > MAX_UNLEARNED:
             return None
@@ -329,8 +337,10 @@ class Acceptors:
         if not isinstance(instance, Instance) or instance.disputed is not None:
             return None
         epoch = message.ballot.round >> EPOCH_BITS
-        if epoch != self._node.vote_epoch and instance.learned is None:
-            return None  # M04: it is not the epoch in which this node votes
+        if (epoch != self._node.vote_epoch or self._node.is_full) and instance.learned is None:
+            return (
+                None  # M04: it is not the epoch in which this node votes; or its disk has no room
+            )
         if message.key[0] == RESERVED and epoch_of(message.key) not in (None, epoch + 1):
             return None  # M03: the voters of an epoch choose those of the next one alone
         try:

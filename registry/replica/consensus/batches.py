@@ -145,6 +145,7 @@ class Batches:
         refused = self._acceptors.vote(step, ballot, decrees, own=True)
         entries = {decree.key: decree for decree in decrees if decree.key not in refused}
         self.made += 1
+        self._node.counts.batches.note(len(entries))
         if entries:
             self.under_way.add(self.made)
             batch = self._batches[self.made] = Batch(self.made, ballot, entries, _made=decrees)

@@ -261,7 +261,7 @@ class Coordinator:
     def _begin(self, step: StepBuilder, attempt: Attempt) -> None:
         """R09: begin a ballot above all that our acceptor promised and all that nacks reported."""
         instance = step.instances[attempt.key]
-        if not isinstance(instance, Instance):
+        if not isinstance(instance, Instance) or self._node.is_full:
             self._stall(step, attempt)
             return
         self._leave(attempt)
@@ -390,8 +390,8 @@ class Coordinator:
         attempt.state = None
         attempt.heard = max(promised, attempt.heard or promised)
         backoff_ms = self._node.config.timing.backoff_ms << min(attempt.preemptions, 10)
-        delay_ms = min(backoff_ms, MAX_BACKOFF_MS)
-        attempt.preemptions += 1
+        delay_ms, attempt.preemptions = min(backoff_ms, MAX_BACKOFF_MS), attempt.preemptions + 1
+        self._node.counts.preemptions += 1
         self._wake(step, attempt, Retry, delay_ms / 2, delay_ms)
 
     def _leave_to_others(self, step: StepBuilder, attempt: Attempt, other: Decree) -> None:
@@ -410,7 +410,7 @@ class Coordinator:
         self._wake(step, attempt, Retry, delay_ms, delay_ms / 8)
 
     def _stall(self, step: StepBuilder, attempt: Attempt) -> None:
-        """Pause without sending: our own instance is damaged or disputed."""
+        """Pause without sending: our own instance is damaged or disputed, or our disk is full."""
         self._leave(attempt)
         attempt.state = None
         self._wake(step, attempt, Retry, MAX_BACKOFF_MS)

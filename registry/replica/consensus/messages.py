@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ...paxos.decrees import Decrees
 from ...paxos.instance import Instance
-from ...paxos.messages import Accept, AcceptedMany, AcceptMany, Prepare
+from ...paxos.messages import Accept, AcceptedMany, AcceptMany, Nack, Prepare
 from ...types import EPOCH_BITS, NodeId
 from ...unserved import ForgottenInstance
 from ..feed.truncation import tell_forgotten
@@ -47,6 +47,8 @@ class Voting:
         if not self._node.voting and not may_say:
             return
         answer = self._acceptors.answer(step, message)
+        if isinstance(answer, Nack):
+            self._node.counts.nacks += 1
         if answer is not None:
             step.send_when_durable(message.key, Send(sender, answer))
 

@@ -168,7 +168,7 @@ class CatchUp:
     def on_timer(self, step: StepBuilder) -> None:
         """Ask peers for what is new in their feeds, and again for pages that did not arrive."""
         self._forget_others()
-        for peer in self._node.sources:
+        for peer in self._node.sources if not self._node.is_full else ():
             self._pull_if_due(step, peer)
         step.settle()
         period_ms = self._node.config.timing.pull_ms

@@ -33,6 +33,10 @@ class FeedEnds:
         """Note the length of a peer's feed."""
         self._ends[sender] = ping.feed_end
 
+    def end_of(self, peer: NodeId) -> int | None:
+        """How long a peer says that its feed is; None if it has not said."""
+        return self._ends.get(peer)
+
     def reaches(self, peer: NodeId, end: int) -> None:
         """A peer has told of entries below `end`, which no ping may have named."""
         self._ends[peer] = max(end, self._ends.get(peer, 0))

@@ -251,14 +251,18 @@ class Learner:
         return restored
 
     def on_commit(self, step: StepBuilder, sender: NodeId, message: Commit) -> None:
-        """R20: learn a decree from a peer that knows that it is chosen."""
+        """R20: learn a decree from a peer that knows that it is chosen; later, if there is no room."""
+        if self._node.is_full:
+            return
         self.learn(step, (message.decree,))
 
     def on_commit_many(self, step: StepBuilder, sender: NodeId, message: CommitMany) -> None:
         """R20 for a batch: learn the keys that this node accepted in that ballot.
 
-        The other keys are learned later from a feed.
+        The other keys are learned later from a feed, and so are all while the disk has no room.
         """
+        if self._node.is_full:
+            return
         found = [step.instances[key] for key in dict.fromkeys(message.keys)]
         held = [instance for instance in found if type(instance) is Instance]
         self.learn(step, Decrees(learner.all_chosen_in(held, message.ballot)))

@@ -18,6 +18,7 @@ Invariants kept here:
 from collections.abc import Callable, Sequence
 
 from ...errors import Damaged as DamagedError
+from ...errors import NotFormed
 from ...locks.leases import Leases
 from ...locks.terms import (
     Ending,
@@ -39,7 +40,7 @@ from ..consensus.coordinator import Coordinator
 from ..requests.reads import Reads
 from ..step.disk_reads import SlotDone
 from ..step.events import Reconsider, TryNextTerm
-from ..step.node import Node, refusal
+from ..step.node import Node, no_room, refusal
 from ..step.pending import PendingRequest, PendingRequests, out_of_time
 from ..step.step_builder import Pending, StepBuilder
 from ..step.tokens import ReadDone
@@ -102,6 +103,9 @@ class LockQueues:
         """Queue a request for the lock, or a question who holds it."""
         if not self._node.takes_part:
             self._requests.fail(step, pending, *refusal(self._node))
+            return
+        if self._node.room and isinstance(request, LockRequest):
+            self._requests.fail(step, pending, NotFormed, no_room(self._node))
             return
         queue = self._lock_queues.setdefault(request.lock, LockQueue(request.lock))
         queue.join(pending)

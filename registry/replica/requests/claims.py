@@ -42,7 +42,7 @@ from ..policy.confirming import Confirming
 from ..policy.quotas import Quotas
 from ..step.effects import Send
 from ..step.events import ChangeMembers, Coordinate
-from ..step.node import Node, refusal
+from ..step.node import Node, no_room, refusal
 from ..step.pending import PendingRequest, PendingRequests
 from ..step.step_builder import Pending, StepBuilder
 from .reads import Reads
@@ -303,6 +303,9 @@ class Claims:
     def _join(
         self, step: StepBuilder, pending: PendingRequest, request: AnyClaim, key: Key
     ) -> None:
+        if self._node.room:
+            self._leave_to_others_with_room(step, pending, request)
+            return
         claim = request.claim if request.claim.key == key else replace(request.claim, key=key)
         over = self._quotas.over(pending.identity, claim) if self._quotas.named else ""
         if over:
@@ -310,6 +313,17 @@ class Claims:
         else:
             judge = self._judge
             self._coordinator.join(step, Candidate(pending, claim, self.settle, judge=judge))
+
+    def _leave_to_others_with_room(
+        self, step: StepBuilder, pending: PendingRequest, request: AnyClaim
+    ) -> None:
+        """Below the soft mark a claim goes to another node, and is refused if nobody else is left."""
+        others = self._node.reachable - pending.passed_over
+        first = next((n for n in homes(request.claim.key, self._node.nodes) if n in others), None)
+        if first is None or request.here:
+            self._requests.fail(step, pending, NotFormed, no_room(self._node))
+        else:
+            self._pass_on(step, pending, request, first)
 
     def _refuse_if_new(
         self, step: StepBuilder, pending: PendingRequest, key: Key, over: str

@@ -8,7 +8,7 @@ from ...wire.marks import FeedMark
 from ...wire.peers import PeerMessage
 from ...wire.requests import ClaimNextRequest, ClaimRequest, Request
 from ...wire.status import CertificateStatus
-from .disk_reads import CheckDone, FeedDone, ReadFailed, ScanDone, SlotDone
+from .disk_reads import CheckDone, DiskMeasured, FeedDone, ReadFailed, ScanDone, SlotDone
 
 Connection = int
 """The server's number for a client's connection; used once in an incarnation of the node."""
@@ -416,6 +416,7 @@ ReadOrRest = (
     | ScrubDue
     | UnmatchedDecrees
     | Named
+    | DiskMeasured
 )
 """Results of the node's disk reads, and work that it left for the next step."""
 

@@ -12,9 +12,11 @@ from ...incarnations import IncarnationHistory
 from ...locks.restored import Restoration
 from ...paxos.epochs import Epoch, Seat
 from ...paxos.quorums import Quorums
+from ...space import RoomLeft, room
 from ...types import NodeId, Process
 from ...wire.peers import AskedIn, Ping, Question
-from .disk_reads import FeedDone
+from .counts import Counts
+from .disk_reads import DiskMeasured, FeedDone
 from .epochs import Epochs
 from .events import LinksSecured
 from .met_damage import MetDamage
@@ -60,6 +62,11 @@ class Node:
         met_damage: what reads of its disk have met; for operators alone.
         undialled: what is wrong if nobody has a link to this node, in words; for operators alone.
         secured: how this node's connections are secured.
+        counts: what it counts of its own work, for its metrics alone.
+        disk: what was measured last of its disk and its clock.
+        room: how much room its disk has. Below the soft mark it coordinates no new claims; below the
+            hard mark it accepts nothing either, and learns only what reads have to find.
+        disputed: the keys for which this incarnation has met two decrees, for operators alone.
         quorums: the voters, and how many of them each phase needs.
         found_feed_end: where the feed ended when this incarnation began.
         settled_feed_end: the feed is durable up to here; peers are sent no more of it.
@@ -80,6 +87,10 @@ class Node:
     undialled: str = field(default="", init=False)
     met_damage: MetDamage = field(default_factory=MetDamage, init=False)
     secured: LinksSecured = field(default=LinksSecured(), init=False)
+    counts: Counts = field(default_factory=Counts, init=False)
+    disk: DiskMeasured = field(default=DiskMeasured(None), init=False)
+    room: RoomLeft = field(default=RoomLeft.ENOUGH, init=False)
+    disputed: set[str] = field(default_factory=set[str], init=False)
     failed: str = field(default="", init=False)
     remedy: str = field(default="free or mend its disk, then restart it", init=False)
     reachable: set[NodeId] = field(default_factory=set[NodeId])
@@ -204,9 +215,30 @@ class Node:
             self.failed, self.remedy = reason, remedy or self.remedy
         self._judge()
 
+    def on_measured(self, told: DiskMeasured) -> None:
+        """Note how much room there is. Marks are met and left by that alone, with no memory of work."""
+        marks, space = self.config.disk, told.space
+        self.disk = told
+        if space is not None:
+            self.room = room(space.free_bytes, marks.low_bytes, marks.full_bytes, self.room)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether its disk is below the hard mark."""
+        return self.room is RoomLeft.FULL
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it votes now: it may, and its disk has room for what it would accept.
+
+        To refuse is always safe in Paxos: it is as if the message had been lost (R02). What it promised
+        and accepted before stays on its disk and binds it, and it goes on to tell all of it.
+        """
+        return self.voting and not self.is_full
+
     def ping(self) -> Ping:
         """What this node sends its peers at intervals."""
-        return Ping(self.settled_feed_end, self.voting, self.wants_commits)
+        return Ping(self.settled_feed_end, self.accepts, self.wants_commits)
 
 
 def servable(node: Node, done: FeedDone) -> FeedDone:
@@ -219,6 +251,16 @@ def servable(node: Node, done: FeedDone) -> FeedDone:
         return done
     durable = tuple(entry for entry in done.entries if entry.index < node.settled_feed_end)
     return FeedDone(done.token, durable, node.settled_feed_end)
+
+
+def no_room(node: Node) -> str:
+    """Why a node begins nothing new, and what to do about it."""
+    space = node.disk.space
+    free = f"{space.free_bytes:,}" if space is not None else "too few"
+    return (
+        f"node {node.name} begins nothing new: {free} bytes are free on its disk, and disk.low_bytes is"
+        f" {node.config.disk.low_bytes:,}; free some or give it a larger disk, and it goes on by itself"
+    )
 
 
 def refusal(node: Node) -> tuple[type[DecreedError], str]:

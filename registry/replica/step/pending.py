@@ -66,6 +66,7 @@ from ...wire.requests import (
 )
 from ...wire.scrub import ScrubReport
 from ...wire.status import StatusReport
+from .counts import Counts
 from .effects import Outgoing, Reply, Send
 from .events import Connection, Expire, Origin
 from .step_builder import Pending, StepBuilder
@@ -163,6 +164,7 @@ class PendingRequests:
 
     Args:
         audit: what the audit log is told.
+        counts: where it is counted how they end.
 
     Attributes:
         told: the kinds of requests of which the audit log is told.
@@ -170,7 +172,8 @@ class PendingRequests:
         unfold: makes pending requests of all gets that are rows of a group (`read_groups`).
     """
 
-    def __init__(self, audit: AuditTerms = USUAL_AUDIT) -> None:
+    def __init__(self, audit: AuditTerms = USUAL_AUDIT, counts: Counts | None = None) -> None:
+        self._counts = counts or Counts()
         self.told = told_kinds(audit.claims)
         self.obeyed: Callable[[], int] = lambda: 0
         self.unfold: Callable[[StepBuilder], None] = lambda _: None
@@ -247,6 +250,9 @@ class PendingRequests:
         if type(shown) is Failed and shown.code == Denied.code:
             asked = (pending.origin, pending.request, pending.identity)
             self.tell_denial(step, *asked, reads=shown is not answer)
+        if type(pending.origin) is int:  # a claim that was passed on is counted where it came from
+            began_ms = pending.deadline_ms - pending.request.timeout_ms
+            self._counts.ended(pending.request, shown, step.now_ms - began_ms)
         outgoing = address(pending.origin, shown)
         match shown:
             case Decreed() | Granted() | HeldBy() | Failed() | Undecided() | StatusReport():
@@ -288,6 +294,8 @@ class PendingRequests:
         shown = hidden(request, answer, identity) if hides else answer
         if type(shown) is Failed and shown.code == Denied.code:
             self.tell_denial(step, origin, request, identity, reads=True)
+        if type(origin) is int:
+            self._counts.ended(request, shown, 0.0)
         step.at_once(address(origin, shown))
 
     def fail(

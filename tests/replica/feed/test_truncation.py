@@ -63,7 +63,7 @@ def test_many_cycles_leave_no_more_on_disk_and_in_memory_than_the_retention() ->
         replica = world.replica(node)
         assert not replica.pending_work().keys() & {"lock queues", "keep-alives", "attempts"}
         assert len(replica.parts.leases) <= 1, "how the last term ended"
-        assert replica.unlearned == 0
+        assert replica.parts.acceptors.unlearned == 0
 
 
 def test_a_term_that_is_learned_again_makes_no_term_forgotten_again() -> None:

@@ -147,7 +147,7 @@ def test_no_term_is_chosen_twice_though_most_are_forgotten(seed: int) -> None:
     assert len(terms) > 3 * KEEP, "enough has happened"
     assert world.alarms == [] and world.rejected == []
     for node in world.config.nodes:
-        assert world.replica(node).unlearned == 0
+        assert world.replica(node).parts.acceptors.unlearned == 0
         assert has_forgotten(world, node, 1)
         for term in terms[-KEEP:]:
             assert stored(world, node, term_key("l", term)).learned == chosen[term_key("l", term)]

@@ -272,18 +272,18 @@ def test_a_key_in_doubt_below_the_floor_is_not_finished() -> None:
     world = forgetful()
     world.lose = cut_off(N3)
     cycles(world, 3)
-    assert world.replica("n3").unlearned
+    assert world.replica("n3").parts.acceptors.unlearned
     world.crash(N3)
     world.lose = lambda *_: False
     cycles(world, 40)
     world.boot(N3)
     world.lose = lambda sender, to, message: to == N3 and isinstance(message, FeedPage)
     world.run(5_000)
-    assert world.replica("n3").unlearned == 0
+    assert world.replica("n3").parts.acceptors.unlearned == 0
     assert "attempts" not in world.replica("n3").pending_work()
     world.crash(N3)
     world.boot(N3)
-    assert world.replica("n3").unlearned == 0
+    assert world.replica("n3").parts.acceptors.unlearned == 0
 
 
 def test_a_node_that_forgets_all_its_decrees_is_not_refused_as_rolled_back() -> None:

@@ -1,0 +1,302 @@
+"""HTTP/1.1 for operators and their programs: /livez, /readyz, /status and /metrics.
+
+At loopback it speaks plain HTTP to all who are on this machine, and only by its own names: a page in a
+browser that has another name for it gets nothing. Beyond, it speaks TLS alone, with the node's own
+certificate, and answers nothing but to the right `admin` (S01, S07): by a client's certificate, or by a
+bearer token. Only GET and HEAD are known, so nothing can be changed here.
+
+Connections are bounded in number, in time and in memory; when all places are taken, the oldest goes.
+"""
+
+import json
+import ssl
+from collections.abc import Callable
+from typing import NamedTuple
+
+import h11
+import trio
+
+from ...addresses import is_loopback, join_address, split_address
+from ...errors import ConfigError, DecreedError, Denied, ProtocolError, Refused, TokenRefused
+from ...errors import Unreachable as NotKnownYet
+from ...identity import ANONYMOUS, Identity
+from ...tls.subject import marks_of, subject_of
+from .. import log
+from ..handshakes import Handshakes
+from ..listening import open_listeners
+from ..securing import Securing
+from ..tokens import TokenCheck
+from .metrics import CONTENT_TYPE, exposition
+from .sources import NodeSources
+
+MOST = 32
+"""Connections at a time."""
+REQUEST_S, IDLE_S = 10.0, 120.0
+"""How long a handshake, a request and an answer may take, and how long a connection may rest."""
+HEAD_BYTES, BODY_BYTES = 16 * 1024, 64 * 1024
+MAX_REQUESTS = 10_000
+"""How many requests one connection has at most."""
+_ENDS = (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError, OSError)
+Stream = trio.SSLStream[trio.SocketStream] | trio.SocketStream
+
+
+class HttpAnswer(NamedTuple):
+    """An answer."""
+
+    status: int
+    body: bytes
+    kind: str = "text/plain; charset=utf-8"
+
+
+def _live(_: NodeSources, who: Identity) -> HttpAnswer:
+    """The process answers: its peers, its disk and its quorum are not looked at."""
+    return HttpAnswer(200, b"alive\n")
+
+
+def _ready(sources: NodeSources, who: Identity) -> HttpAnswer:
+    reason = sources.readiness()
+    return (
+        HttpAnswer(503, f"not ready: {reason}\n".encode())
+        if reason
+        else HttpAnswer(200, b"ready\n")
+    )
+
+
+def _status(sources: NodeSources, who: Identity) -> HttpAnswer:
+    body = json.dumps({"nodes": [sources.document(who)], "quorum": not sources.readiness()})
+    return HttpAnswer(200, f"{body}\n".encode(), "application/json")
+
+
+def _metrics(sources: NodeSources, who: Identity) -> HttpAnswer:
+    return HttpAnswer(200, exposition(sources), CONTENT_TYPE)
+
+
+PATHS: dict[str, Callable[[NodeSources, Identity], HttpAnswer]] = {
+    "/livez": _live,
+    "/readyz": _ready,
+    "/status": _status,
+    "/metrics": _metrics,
+}
+
+
+class AdminListener:
+    """The admin listener of one node.
+
+    Args:
+        sources: the node.
+        securing: its credentials, and whom the policy refuses.
+        tokens: finds the bearers of tokens.
+    """
+
+    def __init__(self, sources: NodeSources, securing: Securing, tokens: TokenCheck) -> None:
+        self._sources, self._securing, self._tokens = sources, securing, tokens
+        self._open: dict[trio.CancelScope, None] = {}
+        self._handshakes = Handshakes(MOST)
+        self.is_near = True
+        self.places: list[str] = []
+
+    async def run(self, place: str) -> None:
+        """Listen at ``host:port`` until cancelled.
+
+        Raises:
+            ConfigError: if that is beyond loopback and there is no TLS.
+            Refused: if the address cannot be used.
+        """
+        listeners = await open_listeners([place])
+        names = [each.socket.getsockname() for each in listeners]
+        self.is_near = all(is_loopback(name[0]) for name in names)
+        if not self.is_near and self._securing.credentials is None:
+            for each in listeners:
+                each.socket.close()
+            raise ConfigError(
+                f"--admin {place}: beyond this machine there is TLS alone; give the node a certificate,"
+                " a key and a CA, or listen at 127.0.0.1"
+            )
+        self.places = [join_address(name[0], name[1]) for name in names]
+        log.info("health and metrics", at=",".join(self.places), tls=not self.is_near)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._handshakes.keep_pace)
+            nursery.start_soon(trio.serve_listeners, self._serve, listeners)
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        """One connection. Its errors end it alone."""
+        if len(self._open) >= MOST:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.cancel()
+        with trio.CancelScope() as scope:
+            self._open[scope] = None
+            try:
+                async with stream:
+                    await self._talk(stream)
+            except (h11.ProtocolError, ProtocolError, *_ENDS) as error:
+                log.debug("a connection to the admin listener ended", reason=str(error))
+            finally:
+                self._open.pop(scope, None)
+
+    async def _talk(self, stream: trio.SocketStream) -> None:
+        if self.is_near:
+            await self._answer_all(stream, ANONYMOUS)
+            return
+        credentials = self._securing.credentials
+        assert credentials is not None, "beyond loopback it opens with TLS alone"
+        host = str(stream.socket.getpeername()[0])
+        secured = trio.SSLStream(
+            stream, credentials.for_http(), server_side=True, https_compatible=True
+        )
+        with trio.move_on_after(REQUEST_S) as shaking:
+            await self._handshakes.turn(host)
+            with self._handshakes.one(host):
+                await secured.do_handshake()
+        if not shaking.cancelled_caught:
+            await self._answer_all(secured, self._shown(secured))
+
+    def _shown(self, stream: "trio.SSLStream[trio.SocketStream]") -> Identity | DecreedError:
+        """Whom the certificate names, or why it counts for nothing."""
+        certificate = stream.getpeercert()
+        if not certificate:
+            return ANONYMOUS
+        try:
+            cluster_id = self._sources.parts.node.identity.cluster_id
+            subject = subject_of(certificate, cluster_id)
+            if subject.kind != "client":
+                raise Refused(
+                    f"the certificate is of {subject.identity}; a client's is needed here"
+                )
+        except Refused as error:
+            return error
+        marks = marks_of(certificate, stream.getpeercert(binary_form=True))
+        reason = self._securing.admitted.refused(subject.identity, marks)
+        return Denied(reason) if reason else subject.identity
+
+    # -- requests
+
+    async def _answer_all(self, stream: Stream, shown: Identity | DecreedError) -> None:
+        http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
+        for _ in range(MAX_REQUESTS):
+            request = None
+            with trio.move_on_after(IDLE_S):
+                try:
+                    request = await _request(http, stream)
+                except h11.RemoteProtocolError as error:
+                    await _say(
+                        http, stream, HttpAnswer(error.error_status_hint, b"malformed\n"), True
+                    )
+                    return
+            if request is None:
+                return
+            with trio.move_on_after(REQUEST_S) as answering:
+                await _say(http, stream, self.answer(request, shown), request.method != b"HEAD")
+            if answering.cancelled_caught or http.our_state is not h11.DONE:
+                return
+            if http.their_state is not h11.DONE:
+                return
+            http.start_next_cycle()
+
+    def answer(self, request: h11.Request, shown: Identity | DecreedError) -> HttpAnswer:
+        """The answer to one request.
+
+        Args:
+            request: the request.
+            shown: whom the certificate names, or why it counts for nothing.
+        """
+        found = PATHS.get(request.target.decode("ascii", "replace").partition("?")[0])
+        try:
+            who = self._who(request, shown)
+        except DecreedError as refused:
+            status = 503 if isinstance(refused, NotKnownYet) else 403
+            return HttpAnswer(status, f"{refused}\n".encode())
+        if request.method not in (b"GET", b"HEAD"):
+            return HttpAnswer(405, b"only GET and HEAD are known here\n")
+        if found is None:
+            return HttpAnswer(404, f"there are {', '.join(PATHS)}\n".encode())
+        try:
+            return found(self._sources, who)
+        except Exception as error:  # noqa: BLE001 -- a fault in what is told must not end the node
+            log.failed(
+                "the admin listener failed", error, path=request.target.decode("ascii", "replace")
+            )
+            return HttpAnswer(500, b"this answer failed; the log of the node says why\n")
+
+    def _who(self, request: h11.Request, shown: Identity | DecreedError) -> Identity:
+        """Who asks.
+
+        Raises:
+            DecreedError: if he may not.
+        """
+        headers = {name: value for name, value in request.headers}
+        bearer = headers.get(b"authorization", b"")
+        if self.is_near:
+            if bearer:
+                raise TokenRefused("a token came without TLS, and is not looked at: revoke it")
+            _check_host(headers.get(b"host", b"").decode("ascii", "replace"))
+            return ANONYMOUS
+        if isinstance(shown, DecreedError):
+            raise shown
+        if bearer:
+            scheme, _, token = bearer.partition(b" ")
+            if scheme.lower() != b"bearer":
+                raise TokenRefused("the header Authorization has no bearer token")
+            shown = self._tokens.bearer(token.strip()).identity
+            reason = self._securing.admitted.refused(shown, ())
+            if reason:
+                raise Denied(reason)
+        self._sources.check_administers(shown)
+        return shown
+
+
+def _check_host(host: str) -> None:
+    """Answer only to names of this machine: another name is a page's that a browser was led to.
+
+    Raises:
+        Denied: if it is another one.
+    """
+    try:
+        name = split_address(host)[0] if ":" in host.rpartition("]")[2] else host.strip("[]")
+        if name == "localhost" or is_loopback(name):
+            return
+    except (ConfigError, ValueError):
+        pass
+    raise Denied("this listener answers to 127.0.0.1, [::1] and localhost alone")
+
+
+async def _request(http: h11.Connection, stream: Stream) -> h11.Request | None:
+    """The next request, with its body read and dropped; None if the other side has gone."""
+    request: h11.Request | None = None
+    dropped = 0
+    while True:
+        event = http.next_event()
+        match event:
+            case h11.NEED_DATA:
+                if http.they_are_waiting_for_100_continue:
+                    go_on = h11.InformationalResponse(status_code=100, headers=[])
+                    await stream.send_all(http.send(go_on) or b"")
+                http.receive_data(bytes(await stream.receive_some(HEAD_BYTES)))
+            case h11.Request():
+                request = event
+            case h11.Data():
+                dropped += len(event.data)
+                if dropped > BODY_BYTES:
+                    raise h11.RemoteProtocolError("too large a body", error_status_hint=413)
+            case h11.EndOfMessage():
+                return request
+            case _:
+                return None
+
+
+async def _say(http: h11.Connection, stream: Stream, said: HttpAnswer, with_body: bool) -> None:
+    headers = [
+        ("content-type", said.kind),
+        ("content-length", str(len(said.body))),
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+    ]
+    if said.status == 405:
+        headers.append(("allow", "GET, HEAD"))
+    if http.their_state is not h11.DONE:
+        headers.append(("connection", "close"))
+    data = http.send(h11.Response(status_code=said.status, headers=headers)) or b""
+    if with_body:
+        data += http.send(h11.Data(data=said.body)) or b""
+    data += http.send(h11.EndOfMessage()) or b""
+    await stream.send_all(data)

@@ -1,0 +1,77 @@
+"""Mistakes in what a node does when its disk fills, and in what it tells of itself."""
+
+from .bug import Bug, Change
+
+_ROOM = "replica/test_room.py"
+_ADMIN = "server/test_admin.py"
+
+
+def _bug(name: str, held_by: str, module: str, old: str, new: str) -> Bug:
+    return Bug(name, (Change(f"registry.{module}", old, new),), held_by=held_by)
+
+
+BUGS = (
+    _bug(
+        "below the hard mark a node accepts batches",
+        _ROOM,
+        "replica.consensus.acceptor",
+        "if self._node.is_full or ballot.round >> EPOCH_BITS != self._node.vote_epoch:",
+        "if ballot.round >> EPOCH_BITS != self._node.vote_epoch:",
+    ),
+    _bug(
+        "below the hard mark a node accepts single proposals",
+        _ROOM,
+        "replica.consensus.acceptor",
+        "if (epoch != self._node.vote_epoch or self._node.is_full) and instance.learned is None:",
+        "if epoch != self._node.vote_epoch and instance.learned is None:",
+    ),
+    _bug(
+        "below the soft mark a node coordinates claims itself",
+        _ROOM,
+        "replica.requests.claims",
+        "if self._node.room:",
+        "if self._node.is_full:",
+    ),
+    _bug(
+        "below the hard mark a node pulls what it lacks",
+        _ROOM,
+        "replica.feed.catchup",
+        "self._node.sources if not self._node.is_full else ()",
+        "self._node.sources",
+    ),
+    _bug(
+        "the hard mark is never left",
+        _ROOM,
+        "space",
+        "full = full_bytes * (CLEARS if before is RoomLeft.FULL else 1.0)",
+        "full = full_bytes * (1e9 if before is RoomLeft.FULL else 1.0)",
+    ),
+    _bug(
+        "a mark is left at its own bytes",
+        _ROOM,
+        "space",
+        "low = low_bytes * (CLEARS if before is not RoomLeft.ENOUGH else 1.0)",
+        "low = low_bytes * 1.0",
+    ),
+    _bug(
+        "a node without a quorum says that it is ready",
+        _ADMIN,
+        "server.admin.sources",
+        "up >= needed",
+        "up",
+    ),
+    _bug(
+        "the admin listener answers to every name",
+        _ADMIN,
+        "server.admin.listener",
+        'if name == "localhost" or is_loopback(name):',
+        "if name:",
+    ),
+    _bug(
+        "beyond this machine the admin listener speaks without TLS",
+        _ADMIN,
+        "server.admin.listener",
+        "if not self.is_near and self._securing.credentials is None:",
+        "if self.places is None:",
+    ),
+)
