@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from ..registry.errors import StorageFailed
+from ..registry.space import DiskSpace
 from .bytestore import ByteStore, Pair, Range
 
 MAX_BYTES = 1024 * 1024
@@ -106,6 +107,10 @@ class DeferredWrites:
     def descending(self, within: Range, limit: int) -> list[Pair]:
         """The last `limit` pairs of a range, the last one first."""
         return self._joined(within, limit, self._data.descending, last_first=True)
+
+    def space(self) -> DiskSpace | None:
+        """What the store below has to itself, and what is left of its disk."""
+        return self._data.space()
 
     def close(self) -> None:
         """Write what waits, and close the store below. Safe to call twice.

@@ -179,11 +179,8 @@ class NodeLoop:
             self._carry_out(self._replica.start(self._moment()))
             while True:
                 events = await self._gather()
-                if not events:
-                    self._turn(events)
-                    continue
                 began_ms = self.now_ms()
-                if self._inbox.took_many or self._inbox.has_bulk:
+                if events and (self._inbox.took_many or self._inbox.has_bulk):
                     self._measured_turn(events)
                 else:
                     self._turn(events)
