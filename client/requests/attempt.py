@@ -345,9 +345,8 @@ class RequestAttempt:
     def _out_of_time(self) -> DecreedError:
         kinds = {type(error) for error in self._faults.values()}
         alike = len(kinds) == 1 and kinds <= {NotFormed, NotMember}
-        busy = [error for error in self._faults.values() if isinstance(error, Busy)]
-        # each has said for how long; whether that is over by now does not matter
-        if kinds == {Busy} and all(error.wait_ms for error in busy):
+        # of requests or of connections: somebody is there, and says that it has no room
+        if kinds == {Busy}:
             return Busy(self._reasons())
         [kind] = kinds if alike else [Unreachable]
         if self._operation.only:
