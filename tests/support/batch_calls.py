@@ -1,9 +1,9 @@
 """How many calls a claim of a batch takes at its home and at a peer: the same on every machine.
 
 `python -m tests.support.batch_calls --claims 256` sends frames of new keys to their home, in a cluster
-of three nodes in memory. Every call that code of the registry or the storage makes is counted, of Python
-and of C functions, with the codec of messages; the network, the disk and the loop of a real node are
-not. `--each` prints which.
+of three nodes in memory. It counts every call that code of the registry or the storage makes, of Python
+and of C functions, with the codec of messages. The network, the disk and the loop of a real node are
+left out. `--each` prints which calls these are.
 """
 
 import argparse
