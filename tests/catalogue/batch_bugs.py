@@ -250,4 +250,61 @@ LEARNING = (
     ),
 )
 
-BUGS = PROMISING + VOTING + COUNTING + PROPOSING + LEARNING
+
+def _whole(name: str, module: str, old: str, new: str, seeds: int | None = None) -> Bug:
+    return Bug(name, (Change(module, old, new),), seeds=seeds, tests=_TESTS)
+
+
+WHOLE = (
+    _whole(
+        "a vote on a batch leaves before the sync if nothing is withheld",
+        "registry.replica.step.step_builder",
+        "self._dirty.keys().isdisjoint(keys) and self._forgotten",
+        "self._dirty.keys().isdisjoint(keys) or self._forgotten",
+        _SEEDS,
+    ),
+    _whole(
+        "a batch whose keys have changed again in its step is written as it was",
+        "registry.replica.step.step_builder",
+        "if batch.instances.items() <= self._dirty.items():",
+        "if batch.instances.keys() <= self._dirty.keys():",
+    ),
+    _whole(
+        "a batch with a key that comes twice is accepted whole",
+        "registry.replica.consensus.acceptor",
+        "if len(accepted) < len(keys):",
+        "if False:",
+    ),
+    _whole(
+        "a batch is repeated and learned with the keys that have left it",
+        "registry.replica.consensus.batches",
+        "if len(self._made) != len(self.entries):",
+        "if not self._made:",
+    ),
+    _whole(
+        "a batch is held on a page though a key of it has a row",
+        "storage.whole_batches",
+        "is_blank = len(self._cache.blank(keys)) == len(keys) and self",
+        "is_blank = self",
+    ),
+    _whole(
+        "what a learned batch settles stays noted",
+        "storage.whole_batches",
+        "            self._notes.settle_all(one.decrees.keys)\n",
+        "",
+    ),
+    _whole(
+        "the rows of a batch are not sealed to their places",
+        "storage.records",
+        "extend(0, places[len(at)] + at + payload)",
+        "extend(0, payload)",
+    ),
+    _whole(
+        "a page forgets in which ballot its batch was accepted",
+        "storage.pending_journal",
+        "return cls(batch.ballot, Raw(",
+        "return cls(batch.decrees[0].ballot.above(batch.ballot.process), Raw(",
+    ),
+)
+
+BUGS = PROMISING + VOTING + COUNTING + PROPOSING + LEARNING + WHOLE

@@ -26,10 +26,10 @@ SHARED = (
         _SHARED_TESTS,
         (
             "registry.replica.consensus.attempt",
-            "        self.claims = [candidate for candidate in",
+            "        for candidate in self.claims:\n            if candidate.pending.done:",
             "        if any(one.pending.done for one in (*self.claims, *self.followers)):\n"
             "            self.claims, self.followers = [], []\n"
-            "        self.claims = [candidate for candidate in",
+            "        for candidate in self.claims:\n            if candidate.pending.done:",
         ),
     ),
     _bug(

@@ -10,7 +10,8 @@ from .bug import ROOT
 
 _REPLICA = ROOT / "tests/replica"
 _PLACES = (
-    *("storage/test_pending_journal.py", "storage/test_inline.py", "locks"),
+    *("storage/test_pending_journal.py", "storage/test_inline.py"),
+    *("storage/test_whole_batches.py", "locks"),
     *("replica/consensus", "replica/requests", "replica/locks", "replica/feed"),
     *(f"replica/{path.name}" for path in sorted(_REPLICA.glob("test_*.py"))),
     "replica/members",

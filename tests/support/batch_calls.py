@@ -2,8 +2,8 @@
 
 `python -m tests.support.batch_calls --claims 256` sends frames of new keys to their home, in a cluster
 of three nodes in memory. It counts every call that code of the registry or the storage makes, of Python
-and of C functions, with the codec of messages; the network, the disk and the loop of a real node are
-not. `--each` prints which.
+and of C functions, with the codec of messages. The network, the disk and the loop of a real node are
+left out. `--each` prints which calls these are.
 """
 
 import argparse
