@@ -52,7 +52,7 @@ REDIAL_SECONDS = (0.02, 1.0)
 LEAST_SECONDS = 0.02
 """The least time between two dials, for nodes that repeatedly drop each other's links."""
 
-DEFERRABLE_MS = {Commit: 1.0, CommitMany: 10.0}
+DEFERRABLE_MS: dict[type[object], float] = {Commit: 1.0, CommitMany: 10.0}
 """Commits are not urgent: they leave with the next urgent message to that peer, or after so long; a
 batch is followed by another. A peer that says in its pings that it wants commits gets them at once."""
 SAID_ONCE = frozenset((PassedClaim, Decreed, Failed))
