@@ -3,11 +3,13 @@
 A peer that says in its pings that it wants commits gets them at once.
 """
 
+from collections.abc import Mapping
+
 from ..locks.terms import TERMS
 from ..paxos.messages import Commit, CommitMany
 from ..wire.peers import PeerMessage
 
-DEFERRABLE_MS: dict[type[PeerMessage], float] = {Commit: 1.0, CommitMany: 10.0}
+DEFERRABLE_MS: Mapping[type[object], float] = {Commit: 1.0, CommitMany: 10.0}
 """Commits are not urgent: they leave with the next urgent message to that peer, or after so long; a
 batch is followed by another."""
 

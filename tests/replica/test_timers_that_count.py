@@ -12,6 +12,7 @@ from decreed.registry.replica.step.events import (
     Retry,
     SendBatch,
 )
+from decreed.registry.types import Key
 from decreed.registry.wire.peers import Query
 from decreed.registry.wire.requests import GetRequest
 
@@ -85,7 +86,7 @@ def test_a_deadline_always_counts_since_later_requests_may_share_it() -> None:
 def test_the_timer_of_a_question_counts_only_while_that_is_open() -> None:
     world = World()
     unheard(world, Query)
-    mark = world.send(N1, GetRequest(world.new_id(), 5_000, "k"))
+    mark = world.send(N1, GetRequest(world.new_id(), 5_000, Key("k")))
     world.settle()
     assert pending(world, ResendRead) == [True]
     world.lose = lambda *_: False
