@@ -21,6 +21,7 @@ from . import (
     policy_bugs,
     proof_bugs,
     quorum_bugs,
+    reading_bugs,
     recovery_bugs,
     replica_bugs,
     scrub_bugs,
@@ -34,7 +35,10 @@ from . import (
     token_bugs,
 )
 
-_OF_NODES = paxos_bugs.BUGS + batch_bugs.BUGS + replica_bugs.BUGS + service_bugs.BUGS
+_OF_NODES = (
+    *(paxos_bugs.BUGS + batch_bugs.BUGS + replica_bugs.BUGS + service_bugs.BUGS),
+    *reading_bugs.BUGS,
+)
 _OF_LOCKS = lock_bugs.BUGS + quorum_bugs.BUGS
 _OF_MEMBERS = (
     *(members_bugs.BUGS + handover_bugs.BUGS + operator_bugs.BUGS),
