@@ -298,3 +298,15 @@ def test_an_undecided_read_among_many_costs_few_calls() -> None:
         sys.setprofile(None)
     assert all(isinstance(told(world, request), Undecided) for request in asked)
     assert calls / len(keys) <= MOST_CALLS
+
+
+def test_who_leaves_a_key_out_is_no_part_of_the_quorum_of_that_key() -> None:
+    world = World(config(5))
+    unheard(world)
+    (request,) = gets(world, A)
+    (query,) = questions(world)
+    say(world, N3, QueryAnswer(query.id, left_out=(A,)))
+    say(world, N4, QueryAnswer(questions(world, N4)[-1].id))
+    assert told(world, request) is None
+    say(world, N5, QueryAnswer(questions(world, N4)[-1].id))
+    assert isinstance(told(world, request), Undecided)
