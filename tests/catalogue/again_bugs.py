@@ -17,9 +17,11 @@ AGAIN = (
         "a read is asked for again once",
         _AGAIN_TESTS,
         (
-            "registry.replica.requests.reads",
-            "        step.ask_again(timer.token, self._resend_ms)\n",
-            "",
+            "registry.replica.requests.read_groups",
+            "            self._ask(step, group, [n for n in self._node.others "
+            "if n not in group.answered])\n",
+            "            question = self._node.asking(Query(group.token, tuple(group.keys)))\n"
+            "            step.broadcast(self._node.others, question)\n",
         ),
     ),
     _bug(

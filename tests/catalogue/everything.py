@@ -24,6 +24,7 @@ from . import (
     policy_bugs,
     proof_bugs,
     quorum_bugs,
+    reading_bugs,
     recovery_bugs,
     release_bugs,
     replica_bugs,
@@ -38,7 +39,10 @@ from . import (
     token_bugs,
 )
 
-_OF_NODES = paxos_bugs.BUGS + batch_bugs.BUGS + replica_bugs.BUGS + service_bugs.BUGS
+_OF_NODES = (
+    *(paxos_bugs.BUGS + batch_bugs.BUGS + replica_bugs.BUGS + service_bugs.BUGS),
+    *reading_bugs.BUGS,
+)
 _OF_LOCKS = lock_bugs.BUGS + quorum_bugs.BUGS + release_bugs.BUGS
 _OF_MEMBERS = (
     *(members_bugs.BUGS + handover_bugs.BUGS + operator_bugs.BUGS),

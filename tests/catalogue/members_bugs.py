@@ -261,9 +261,9 @@ OF_NODES = (
     _bug(
         "answers of two epochs count together",
         _RULES,
-        "registry.replica.requests.reads",
-        "elif read.epoch != self._node.epoch.number:",
-        "elif read.epoch < 0:",
+        "registry.replica.requests.read_groups",
+        "if group is None or group.epoch != self._node.epoch.number:",
+        "if group is None or group.epoch < 0:",
     ),
     _bug(
         "a question without an epoch is of any epoch",

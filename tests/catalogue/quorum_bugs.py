@@ -89,9 +89,9 @@ ANSWERS = (
         "undecided is answered by an accept quorum",
         _ANSWERS_TESTS,
         (
-            "registry.replica.requests.reads",
-            "if self._node.quorums.prepared(read.answered):",
-            "if self._node.quorums.accepted(read.answered):",
+            "registry.replica.requests.read_groups",
+            "if not self._node.quorums.prepared(group.answered):",
+            "if not self._node.quorums.accepted(group.answered):",
         ),
     ),
     _bug(

@@ -25,16 +25,16 @@ def _bug(
 READING = (
     _bug(
         "read of undecided without a quorum",
-        "requests.reads",
-        "if self._node.quorums.prepared(read.answered):",
-        "if read.answered:",
+        "requests.read_groups",
+        "if not self._node.quorums.prepared(group.answered):",
+        "if not group.answered:",
         trials=50,
     ),
     _bug(
         "undecided is answered in spite of an acceptance",
-        "requests.reads",
-        "        elif answer.accepted:",
-        "        elif False:",
+        "requests.read_groups",
+        "accepted = self._take_out(group, answer.accepted)",
+        "accepted = ()",
         trials=300,
     ),
     _bug(
@@ -63,8 +63,9 @@ READING = (
     _bug(
         "an acceptance is not reported after a higher promise",
         "requests.reads",
-        "accepted = instance.accepted is not None\n",
-        "accepted = instance.accepted is not None and instance.promised == instance.accepted.ballot\n",
+        "            elif instance.accepted is not None:\n                accepted.append",
+        "            elif instance.accepted and instance.promised == instance.accepted.ballot:\n"
+        "                accepted.append",
         600,
     ),
     _bug(
@@ -269,8 +270,8 @@ KNOWING = (
     _bug(
         "of the requests of a frame only the first is handled",
         "client_requests",
-        "for request in event.requests:",
-        "for request in event.requests[:1]:",
+        "        for request in requests:\n            if self._rejudged",
+        "        for request in requests[:1]:\n            if self._rejudged",
     ),
     Bug(
         "keys in doubt are not found again at a start",

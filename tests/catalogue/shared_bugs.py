@@ -63,11 +63,9 @@ SHARED = (
         "a read that is over ends all reads of its key",
         _SHARED_TESTS,
         (
-            "registry.replica.requests.reads",
-            "        if token in self._reads:\n            self._drop(token)\n",
-            "        if token in self._reads:\n"
-            "            for other in list(self._reads_by_key[self._reads[token].key]):\n"
-            "                self._drop(other)\n",
+            "registry.replica.requests.read_groups",
+            "        if read in others:\n            others.remove(read)\n",
+            "        others.clear()\n",
         ),
     ),
     _bug(
