@@ -54,11 +54,11 @@ BUGS = (
         "low = low_bytes * 1.0",
     ),
     _bug(
-        "a node without a quorum says that it is ready",
+        "a node that does not vote says that it is ready",
         _ADMIN,
         "server.admin.sources",
-        "up >= needed",
-        "up",
+        "if not node.accepts:",
+        "if node.failed:",
     ),
     _bug(
         "the admin listener answers to every name",

@@ -2,12 +2,26 @@
 
 from decreed.registry.errors import NotFormed
 from decreed.registry.keys import homes
-from decreed.registry.paxos.messages import Accepted, AcceptedMany, Promise, PromiseClass
+from decreed.registry.paxos.messages import (
+    Accepted,
+    AcceptedMany,
+    AcceptMany,
+    Promise,
+    PromiseClass,
+)
 from decreed.registry.replica.alarms import alarms_of
 from decreed.registry.replica.step.disk_reads import DiskMeasured
+from decreed.registry.replica.step.events import FromClient
 from decreed.registry.space import CLEARS, DiskSpace, RoomLeft, room
 from decreed.registry.types import Key, NodeId
-from decreed.registry.wire.requests import Decreed, Failed, GetRequest, Granted, LockRequest
+from decreed.registry.wire.requests import (
+    ClaimRequest,
+    Decreed,
+    Failed,
+    GetRequest,
+    Granted,
+    LockRequest,
+)
 from decreed.registry.wire.status import AlarmKind
 
 from ..support.proven import wish
@@ -87,6 +101,26 @@ def test_below_the_hard_mark_a_node_votes_for_nothing() -> None:
     said = [message for sender, _, message in world.sent if sender == "n1"]
     assert not any(isinstance(message, VOTES) for message in said)
     assert not world.replica("n1").node.accepts
+
+
+def test_below_the_hard_mark_a_node_votes_for_no_batch() -> None:
+    world = World()
+    world.run(1_000)
+    measure(world, N1, FULL)
+    names = (NodeId("n1"), NodeId("n2"), NodeId("n3"))
+    keys = [key for n in range(40) if homes(Key(key := f"b{n}"), names)[0] == N2]
+    requests = tuple(
+        ClaimRequest(n, 5_000, True, claim(key, b"v", key.encode()))
+        for n, key in enumerate(keys, 1)
+    )
+    for request in requests:
+        world.answers[N2, request.id] = []
+    world.sent.clear()
+    world.post(N2, FromClient(1, requests))
+    world.run(2_000)
+    assert any(isinstance(message, AcceptMany) for _, _, message in world.sent)
+    said = [message for sender, _, message in world.sent if sender == "n1"]
+    assert not any(isinstance(m, AcceptedMany) and len(m.refused) < len(keys) for m in said)
 
 
 def test_below_the_hard_mark_reads_go_on() -> None:

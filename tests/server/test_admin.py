@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import cast
 
 import h11
 import pytest
@@ -13,6 +14,7 @@ import trio
 
 from decreed.registry.errors import ConfigError
 from decreed.registry.identity import ANONYMOUS
+from decreed.registry.replica.parts import Parts
 from decreed.registry.replica.step.disk_reads import DiskMeasured
 from decreed.registry.server.admin.listener import MOST, AdminListener
 from decreed.registry.server.admin.metrics import METRICS, exposition, table
@@ -192,7 +194,7 @@ async def test_a_fault_in_what_is_told_ends_neither_node_nor_listener(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with served() as node:
-        broken = replace(node.admin._sources, parts=None)
+        broken = replace(node.admin._sources, parts=cast(Parts, None))
         whole, node.admin._sources = node.admin._sources, broken
         assert (await node.get("/metrics"))[0] == 500
         node.admin._sources = whole

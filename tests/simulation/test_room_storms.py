@@ -6,6 +6,7 @@ disks have room, and all claims and reads must be settled as after any other sto
 
 import pytest
 
+from decreed.registry.errors import NotFormed
 from decreed.registry.replica.step.disk_reads import DiskMeasured
 from decreed.registry.space import DiskSpace
 
@@ -22,6 +23,10 @@ class RoomStorm(Storm):
     """A storm in which disks fill and empty too."""
 
     met = 0
+
+    def run(self) -> None:
+        self.world.may_answer = self.world.may_answer | {NotFormed}  # nobody else has room
+        super().run()
 
     def _tick(self, tick: int) -> None:
         chance = self.plan.chance("room", tick)

@@ -66,6 +66,7 @@ class Node:
         disk: what was measured last of its disk and its clock.
         room: how much room its disk has. Below the soft mark it coordinates no new claims; below the
             hard mark it accepts nothing either, and learns only what reads have to find.
+        is_full: whether that is below the hard mark.
         disputed: the keys for which this incarnation has met two decrees, for operators alone.
         quorums: the voters, and how many of them each phase needs.
         found_feed_end: where the feed ended when this incarnation began.
@@ -90,6 +91,7 @@ class Node:
     counts: Counts = field(default_factory=Counts, init=False)
     disk: DiskMeasured = field(default=DiskMeasured(None), init=False)
     room: RoomLeft = field(default=RoomLeft.ENOUGH, init=False)
+    is_full: bool = field(default=False, init=False)
     disputed: set[str] = field(default_factory=set[str], init=False)
     failed: str = field(default="", init=False)
     remedy: str = field(default="free or mend its disk, then restart it", init=False)
@@ -221,11 +223,7 @@ class Node:
         self.disk = told
         if space is not None:
             self.room = room(space.free_bytes, marks.low_bytes, marks.full_bytes, self.room)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether its disk is below the hard mark."""
-        return self.room is RoomLeft.FULL
+            self.is_full = self.room is RoomLeft.FULL
 
     @property
     def accepts(self) -> bool:
