@@ -134,12 +134,12 @@ class Renewals:
                 self._requests.fail(step, pending, BadRequest, _not_the_holder(held))
                 return
             over = EndTerm(held, term_of(found).ttl_ms, request.ending)
+            self._requests.answer(step, pending, Ended(request.id))
+            self._end(step, over)  # at once: the next in line waits for it
             if releases:
                 self.untold.add(step, over)
             else:
                 step.broadcast(self._node.others, over)
-            self._requests.answer(step, pending, Ended(request.id))
-            self._end(step, over)  # at once: the next in line waits for it
 
         self._reads.read(step, request.lease_id.key, pending, then)
 

@@ -1,10 +1,11 @@
 """Releases that the other nodes have not been told of yet.
 
-As a rule the next term is proposed soon: immediately if a client waits for the lock here, and
-otherwise often for the same client. The accept of that term says how the previous one ended, which
-tells its receivers the same as `EndTerm` (`Acceptors`). So a release waits for that accept for
-`TELL_MS`, and travels in it. If the next term is not even tried by then, the release is told by itself;
-if it is tried and not decided for long, too. Once it is decided, the release no longer matters.
+If a client waits for the lock here, the next term is proposed in the same step. Its accept says how the
+previous one ended, which tells its receivers the same as `EndTerm` (`Acceptors`). So the release travels
+in it. If that term is not tried any more after `TELL_MS`, the release is told by itself; if it is tried
+and not decided for long, too. Once it is decided, the release no longer matters.
+
+If nobody waits, the release is told at once: whoever asks any node who holds the lock is to hear of it.
 
 No rule depends on how soon it is told. A release is kept in memory alone, and a node that never hears
 of it refuses the next term for no longer than its lease runs (design 11). A break does not wait, since
@@ -23,7 +24,7 @@ from ..step.node import Node
 from ..step.step_builder import Pending, StepBuilder
 
 TELL_MS = 4.0
-"""How long a release waits until the next term is tried."""
+"""After how long it is looked whether the next term is still being tried."""
 
 
 class Untold(Struct, eq=False):
@@ -59,7 +60,10 @@ class UntoldReleases:
         return {"untold releases": self._untold}
 
     def add(self, step: StepBuilder, over: EndTerm) -> None:
-        """Tell a release in the accept of the next term, or soon."""
+        """Tell a release in the accept of the next term, or at once if none is being proposed."""
+        if not self._tries(over.lease_id.lock):
+            step.broadcast(self._node.others, over)
+            return
         token = self._node.tokens.ask(self)
         self._untold[token] = Untold(over)
         step.ask_again(token, TELL_MS)

@@ -13,11 +13,8 @@ SPARE = 1 / 8
 
 
 @pytest.mark.parametrize("pace", [1.0, 2.0])
-@pytest.mark.parametrize("contenders", [1, 8])
-def test_a_hand_over_is_one_turn_one_write_and_one_frame_at_a_peer(
-    contenders: int, pace: float
-) -> None:
-    counted = HandOvers(contenders, pace).count(COUNTED)
+def test_a_hand_over_is_one_turn_one_write_and_one_frame_at_a_peer(pace: float) -> None:
+    counted = HandOvers(8, pace).count(COUNTED)
     each = {what: count / COUNTED / 2 for what, count in counted["peers"].items()}
     assert 1 <= each["turns"] <= 1 + SPARE
     assert 1 <= each["syncs"] <= 1 + SPARE
@@ -45,8 +42,8 @@ def test_every_run_counts_the_same() -> None:
 
 
 def test_a_cycle_of_a_client_alone_is_three_turns_at_the_home() -> None:
-    """The request, the votes, and the release."""
+    """The request, the votes, and the release, which is told at once since nobody waits."""
     counted = HandOvers(1).count(COUNTED)["home"]
     assert counted["turns"] <= (3 + SPARE) * COUNTED
     assert counted["syncs"] == COUNTED
-    assert counted["peer frames"] == 2 * COUNTED
+    assert counted["peer frames"] == 4 * COUNTED
