@@ -63,9 +63,9 @@ BUGS = (
     _bug(
         "the admin listener answers to every name",
         _ADMIN,
-        "server.admin.listener",
-        'if name == "localhost" or is_loopback(name):',
-        "if name:",
+        "server.admin.askers",
+        'return name == "localhost" or is_loopback(name)',
+        "return bool(name)",
     ),
     _bug(
         "beyond this machine the admin listener speaks without TLS",
