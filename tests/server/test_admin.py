@@ -19,6 +19,7 @@ from decreed.registry.server.admin.listener import MOST, AdminListener
 from decreed.registry.server.admin.metrics import METRICS, exposition, table
 from decreed.registry.server.serve import Server
 from decreed.registry.space import DiskSpace
+from decreed.registry.types import Key
 from decreed.registry.wire.requests import ClaimRequest, GetRequest
 
 from ..support.asked import answer, ended, request, serving
@@ -84,10 +85,14 @@ async def test_the_metrics_count_claims_and_reads_by_how_they_ended() -> None:
                 made = claim("k", value, f"id {number}".encode())
                 await client.ask(ClaimRequest(number, 5_000, False, made))
             await client.ask(GetRequest(9, 5_000, made.key))
+            for number in (10, 11):
+                await client.ask(GetRequest(number, 5_000, Key("never")))
         text = (await node.get("/metrics"))[1].decode()
     for outcome in ("won", "same", "lost"):
         assert f'decreed_requests_total{{kind="claim",outcome="{outcome}"}} 1.0' in text
     assert 'decreed_requests_total{kind="get",outcome="decreed"} 1.0' in text
+    assert 'decreed_requests_total{kind="get",outcome="undecided"} 2.0' in text
+    assert 'decreed_request_duration_seconds_count{kind="get"} 3.0' in text
     assert 'decreed_request_duration_seconds_count{kind="claim"} 3.0' in text
     assert "decreed_decrees 1.0" in text
 
