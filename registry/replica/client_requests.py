@@ -190,9 +190,7 @@ class ClientRequests:
     def _is_turned_away(
         self, step: StepBuilder, event: FromClient, request: Request | Misnamed
     ) -> bool:
-        """Answer a request that may not begin, or put it off. A status says no more then than who
-        takes part.
-        """
+        """Answer a request that may not begin, or put it off. A status tells who takes part then."""
         if self.admission is None or isinstance(request, Misnamed):
             return False
         refused = self.admission.refusal(step, event.identity, request)

@@ -213,7 +213,8 @@ class Parts:
 
         A release counts until the other nodes are told of it.
         """
-        return self.requests.working + self.reads.groups.rows + len(self.renewals.untold)
+        working = self.requests.working + self.reads.groups.rows
+        return working + len(self.renewals.untold)
 
     @property
     def awaits_commits(self) -> bool:

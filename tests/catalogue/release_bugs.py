@@ -95,8 +95,8 @@ BUGS = (
     _bug(
         "a node stops before its releases are told",
         "replica.parts",
-        "return self.requests.working + len(self.renewals.untold)",
-        "return self.requests.working",
+        "return working + len(self.renewals.untold)",
+        "return working",
     ),
     _bug(
         "the commit of a term leaves alone",

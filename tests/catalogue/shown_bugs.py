@@ -108,14 +108,14 @@ BUGS = (
     governed(
         "a claim id that is used again is told to strangers",
         _IDS,
-        "replica.step.pending",
+        "replica.step.hidden_answers",
         "    if is_own and (decree.identity or outcome(claim, decree) is Outcome.WON):",
         "    if True:",
     ),
     governed(
         "callers without a name are taken for each other",
         _IDS,
-        "replica.step.pending",
+        "replica.step.hidden_answers",
         "    if is_own and (decree.identity or outcome(claim, decree) is Outcome.WON):",
         "    if is_own:",
     ),

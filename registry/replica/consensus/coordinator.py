@@ -1,8 +1,7 @@
 """The node as a coordinator: one attempt for each key, which all claims of that key join (design 5).
 
-An attempt goes through ballots until the key is decided or no request waits for it. Its messages
-are repeated until they are answered (R02). After a nack it pauses for a random time, longer after
-each nack, and begins a higher ballot (R04).
+An attempt goes through ballots until its key is decided or no request waits for it. It repeats its
+messages (R02). After a nack it pauses, longer after each, and begins a higher ballot (R04).
 
 Invariants kept here:
 
