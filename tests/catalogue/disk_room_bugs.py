@@ -74,4 +74,25 @@ BUGS = (
         "if not self.is_near and self._securing.credentials is None:",
         "if self.places is None:",
     ),
+    _bug(
+        "the admin listener tells strangers all",
+        "tls/test_admin.py",
+        "server.admin.listener",
+        "return ANONYMOUS if path == OPEN else self._askers.check(request, shown)",
+        "return ANONYMOUS",
+    ),
+    _bug(
+        "the admin listener judges a certificate without the policy",
+        "tls/test_admin.py",
+        "server.admin.askers",
+        "reason = shown.fault or self._securing.admitted.refused(shown.identity, shown.marks)",
+        "reason = shown.fault",
+    ),
+    _bug(
+        "a disk has the marks of a large one whatever its size",
+        _ROOM,
+        "config",
+        "low = min(self.low_bytes, size_bytes * self.low_percent // 100)",
+        "low = self.low_bytes",
+    ),
 )

@@ -20,7 +20,7 @@ from decreed.registry.errors import Refused
 from decreed.registry.policy.document import Policy
 from decreed.registry.policy.encoding import encode
 from decreed.registry.server.admin import listener
-from decreed.registry.server.admin.askers import Shown
+from decreed.registry.server.admin.askers import Presented
 from decreed.registry.server.admin.listener import MOST
 from decreed.registry.server.audit_log import AuditLog
 from decreed.registry.server.credentials import Credentials
@@ -219,7 +219,7 @@ async def test_a_certificate_that_has_expired_since_counts_no_more(
     async with far(authority, tmp_path) as world:
         askers = world.node.admin._askers
         asked = h11.Request(method="GET", target="/status", headers=[("host", "x")])
-        shown = Shown("127.0.0.1:1", ends_s=time.time() + 3_600)
+        shown = Presented("127.0.0.1:1", ends_s=time.time() + 3_600)
         assert str(askers.check(asked, shown)) == "anonymous"
         askers._now_s = lambda: shown.ends_s
         assert world.node.admin.answer(asked, shown).status == 403

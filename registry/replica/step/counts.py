@@ -60,7 +60,11 @@ class Counts(Struct, eq=False):
                 ending = outcome(request.claim, answer.decree)
         elif isinstance(answer, Failed):
             ending = answer.code
-        self.ended_alike(kind, ending, took_ms, 1)
+        place = kind, ending
+        self.endings[place] = self.endings.get(place, 0) + 1
+        timed = self.took_ms.get(kind)
+        if timed is not None:
+            timed.note(took_ms)
 
     def ended_alike(self, kind: type[Request], ending: Ending, took_ms: float, times: int) -> None:
         """Some requests of one kind ended in the same way, after the same time."""

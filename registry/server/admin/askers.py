@@ -3,7 +3,7 @@
 Invariants kept here:
 
 * beyond this machine only `OPEN` is told to somebody who has shown nothing;
-* who asks is judged anew at each request: by the policy that is obeyed then, and by the time. So a
+* who asks is judged again at each request: by the policy that is obeyed then, and by the time. So a
   connection that was let in tells no more to somebody who is refused, revoked or expired since;
 * who is refused is in the audit log, as he would be at the node's other port.
 """
@@ -36,7 +36,7 @@ class NotShown(Denied):
     """Nobody has shown who he is, and the policy does not grant `admin` to everybody."""
 
 
-class Shown(NamedTuple):
+class Presented(NamedTuple):
     """What a connection has shown.
 
     Args:
@@ -76,7 +76,7 @@ class Askers:
         self._sources, self._securing, self._tokens = sources, securing, tokens
         self._tell, self._now_s = tell, now_s
 
-    def shown(self, certificate: Certificate | None, der: bytes | None, address: str) -> Shown:
+    def shown(self, certificate: Certificate | None, der: bytes | None, address: str) -> Presented:
         """What a connection has shown; none of it is judged by the policy yet.
 
         Args:
@@ -85,18 +85,18 @@ class Askers:
             address: where the connection comes from.
         """
         if not certificate:
-            return Shown(address)
+            return Presented(address)
         marks = marks_of(certificate, der or b"")
         ends_s = float(ssl.cert_time_to_seconds(certificate["notAfter"]))
         try:
             subject = subject_of(certificate, self._sources.parts.node.identity.cluster_id)
         except Refused as error:
-            return Shown(address, ANONYMOUS, marks, ends_s, str(error))
+            return Presented(address, ANONYMOUS, marks, ends_s, str(error))
         fault = f"the certificate is of {subject.identity}; a client's is needed here"
         is_client = subject.kind == "client"
-        return Shown(address, subject.identity, marks, ends_s, "" if is_client else fault)
+        return Presented(address, subject.identity, marks, ends_s, "" if is_client else fault)
 
-    def check(self, request: h11.Request, shown: Shown) -> Identity:
+    def check(self, request: h11.Request, shown: Presented) -> Identity:
         """Who asks.
 
         Raises:
@@ -131,7 +131,7 @@ class Askers:
             raise
         return who
 
-    def _check_certificate(self, shown: Shown) -> None:
+    def _check_certificate(self, shown: Presented) -> None:
         reason = shown.fault or self._securing.admitted.refused(shown.identity, shown.marks)
         if not reason and self._now_s() >= shown.ends_s:
             reason = "the certificate has expired since the connection was opened"

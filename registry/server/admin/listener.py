@@ -25,7 +25,7 @@ from .. import log
 from ..handshakes import Handshakes
 from ..listening import open_listeners
 from ..securing import Securing, WrongCertificate
-from .askers import OPEN, Askers, NotShown, Shown, check_near
+from .askers import OPEN, Askers, NotShown, Presented, check_near
 from .metrics import CONTENT_TYPE, exposition
 from .sources import NodeSources
 
@@ -136,7 +136,7 @@ class AdminListener:
 
     async def _talk(self, stream: trio.SocketStream) -> None:
         if self.is_near:
-            await self._answer_all(stream, Shown())
+            await self._answer_all(stream, Presented())
             return
         credentials = self._securing.credentials
         assert credentials is not None, "beyond loopback it opens with TLS alone"
@@ -150,12 +150,12 @@ class AdminListener:
         if not shaking.cancelled_caught:
             await self._answer_all(secured, self._shown(secured, join_address(host, port)))
 
-    def _shown(self, stream: "trio.SSLStream[trio.SocketStream]", address: str) -> Shown:
+    def _shown(self, stream: "trio.SSLStream[trio.SocketStream]", address: str) -> Presented:
         return self._askers.shown(stream.getpeercert(), stream.getpeercert(True), address)
 
     # -- requests
 
-    async def _answer_all(self, stream: Stream, shown: Shown) -> None:
+    async def _answer_all(self, stream: Stream, shown: Presented) -> None:
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         for _ in range(MAX_REQUESTS):
             request = None
@@ -177,7 +177,7 @@ class AdminListener:
                 return
             http.start_next_cycle()
 
-    def answer(self, request: h11.Request, shown: Shown) -> HttpAnswer:
+    def answer(self, request: h11.Request, shown: Presented) -> HttpAnswer:
         """The answer to one request.
 
         Args:
@@ -203,7 +203,7 @@ class AdminListener:
             log.failed("the admin listener failed", error, path=path)
             return HttpAnswer(500, b"this answer failed; the log of the node says why\n")
 
-    def _who(self, request: h11.Request, path: str, shown: Shown) -> Identity:
+    def _who(self, request: h11.Request, path: str, shown: Presented) -> Identity:
         """Who asks.
 
         Raises:
