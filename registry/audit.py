@@ -223,7 +223,7 @@ def _is_own(request: Asked, decree: Decree) -> bool:
 
 
 def denial(
-    connection: int, right: str, path: str, policy: int | None, acting_for: str = ""
+    connection: int | None, right: str, path: str, policy: int | None, acting_for: str = ""
 ) -> AuditRecord:
     """A request was refused for lack of a right."""
     return AuditRecord(

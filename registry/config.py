@@ -127,13 +127,28 @@ class ScrubPace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class DiskMarks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The section ``[disk]``: from how few free bytes on a node does less. 0: never.
 
+    A mark is the smaller of its bytes and its part of the file system: fixed bytes alone would stop a
+    node whose disk is hardly larger than they are.
+
     Args:
-        low_bytes: the soft mark: it begins no new claims, which other nodes coordinate; it votes.
-        full_bytes: the hard mark: it does not vote either, and serves what is frozen.
+        low_bytes, low_percent: the soft mark: it begins no new claims, which other nodes coordinate; it
+            votes.
+        full_bytes, full_percent: the hard mark: it does not vote either, and serves what is frozen.
     """
 
     low_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 1_024 * MIB
+    low_percent: Annotated[int, Meta(ge=0, le=100)] = 5
     full_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 256 * MIB
+    full_percent: Annotated[int, Meta(ge=0, le=100)] = 1
+
+    def of(self, size_bytes: int) -> tuple[int, int]:
+        """The soft mark and the hard mark of a file system, in bytes.
+
+        Args:
+            size_bytes: its size.
+        """
+        low = min(self.low_bytes, size_bytes * self.low_percent // 100)
+        return low, min(self.full_bytes, size_bytes * self.full_percent // 100)
 
 
 class AdminTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

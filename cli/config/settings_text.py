@@ -91,7 +91,9 @@ POLICY = {
 }
 DISK = {
     "low_bytes": "With fewer free bytes it begins no new claims, and others coordinate them; 0: never.",
+    "low_percent": "The same in percent of the file system; the smaller counts. 100: the bytes alone.",
     "full_bytes": "With fewer it does not vote either, and serves what is frozen; 0: never.",
+    "full_percent": "The same in percent of the file system; the smaller counts. 100: the bytes alone.",
 }
 ADMIN = {
     "listen": "Where it listens, such as 127.0.0.1:7480 ('decreed serve --admin'); empty: nowhere.",

@@ -39,12 +39,13 @@ def _alarm(kind: AlarmKind, about: str, text: str, way_out: str) -> AlarmStatus:
 
 
 def _of_disk(node: Node) -> Iterator[AlarmStatus]:
-    space, marks = node.disk.space, node.config.disk
-    free = f"{space.free_bytes:,} bytes are free" if space is not None else ""
     if node.failed:
         yield _alarm(AlarmKind.DISK_FAILED, "", node.failed, node.remedy)
-    if node.room is RoomLeft.FULL:
-        text = f"{free}, below disk.full_bytes = {marks.full_bytes:,}: the node does not vote"
+    space = node.disk.space
+    if space is not None and node.room is RoomLeft.FULL:
+        _, full_bytes = node.config.disk.of(space.size_bytes)
+        mark = f"the hard mark (disk.full_bytes, disk.full_percent), {full_bytes:,}"
+        text = f"{space.free_bytes:,} bytes are free, below {mark}: the node does not vote"
         yield _alarm(AlarmKind.DISK_FULL, "", text, "free space or give it a larger disk")
     elif node.room:
         way_out = "free space or give it a larger disk, before it reaches the hard mark"

@@ -9,7 +9,7 @@ import ssl
 import time
 
 from ..errors import ConfigError
-from ..tls.contexts import NodeContexts, TlsFiles, http_context, node_contexts
+from ..tls.contexts import NodeContexts, TlsFiles, node_contexts
 from ..tls.subject import Certificate
 from ..wire.status import CertificatePart, CertificateStatus
 from . import log
@@ -42,22 +42,7 @@ class Credentials:
         self._clients_must = clients_must
         self._state = files.state()
         self.contexts = self._read()
-        self._http: tuple[NodeContexts, ssl.SSLContext] | None = None
         self.fault = ""
-
-    def for_http(self) -> ssl.SSLContext:
-        """The context of the admin listener, made again when other files are in use.
-
-        Raises:
-            ConfigError: if the files cannot be read now and never could be.
-        """
-        if self._http is None or self._http[0] is not self.contexts:
-            try:
-                self._http = self.contexts, http_context(self._files)
-            except ConfigError:  # half of a new pair is there; the next look takes both
-                if self._http is None:
-                    raise
-        return self._http[1]
 
     def reload(self) -> None:
         """Read the files again; what is in use stays if they are bad."""

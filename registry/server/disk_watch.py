@@ -7,7 +7,6 @@ stop before the disk does. The call may block (a disk may hang), so it runs in a
 import time
 from collections import deque
 from collections.abc import Callable
-from math import inf
 
 import trio
 
@@ -95,8 +94,10 @@ class DiskWatch:
             self._tell(found)
 
     def _pause_s(self, space: DiskSpace | None) -> float:
-        free = space.free_bytes if space is not None else inf
-        return OFTEN_S if free < NEAR * self._marks.low_bytes else LOOK_S
+        if space is None:
+            return LOOK_S
+        low_bytes, _ = self._marks.of(space.size_bytes)
+        return OFTEN_S if space.free_bytes < NEAR * low_bytes else LOOK_S
 
     def _sync_ms(self) -> float:
         """The average of the synced writes since the last look."""
@@ -117,7 +118,7 @@ class DiskWatch:
         is_slower = (found.sync_ms, found.clock_ppm) != (told.sync_ms, told.clock_ppm)
         if space is None or told.space is None:
             return is_slower or space is not told.space
-        marks = (self._marks.low_bytes, self._marks.full_bytes)
+        marks = self._marks.of(space.size_bytes)
         moved = abs(space.free_bytes - told.space.free_bytes) >= NEWS_BYTES
         grown = abs(space.used_bytes - told.space.used_bytes) >= NEWS_BYTES
         return (

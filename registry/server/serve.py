@@ -208,11 +208,13 @@ class Server:
 
     async def _administer(self) -> None:
         """Tell health and metrics; what that needs is loaded only here, once the node serves."""
+        from .admin.askers import Askers
         from .admin.listener import AdminListener
         from .admin.sources import NodeSources
 
         sources = NodeSources(self._replica.parts, self.loop, self._storage, self._clients)
-        await AdminListener(sources, self._securing, self._tokens).run(self._admin_at)
+        askers = Askers(sources, self._securing, self._tokens, self._tell_of)
+        await AdminListener(sources, self._securing, askers).run(self._admin_at)
 
     async def _stop_with(self, stop: trio.Event) -> None:
         await stop.wait()
@@ -308,8 +310,12 @@ class Server:
 
     def _tell_stranger(self, record: AuditRecord, address: str) -> None:
         """Tell the audit log of somebody who was not let in, at a bounded rate (S83)."""
+        self._tell_of(record, Speaker(address=address))
+
+    def _tell_of(self, record: AuditRecord, speaker: Speaker) -> None:
+        """Tell the audit log what somebody was refused who has no connection of a client."""
         if self._audit is not None:
-            self._write(self._audit, self._denials.sift([record], [Speaker(address=address)]))
+            self._write(self._audit, self._denials.sift([record], [speaker]))
 
     def _write(self, audit: AuditLog, lines: Sequence[Line]) -> None:
         if lines:

@@ -49,12 +49,14 @@ class NodeContexts(NamedTuple):
 
     Args:
         accepting, dialling: for connections that it accepts, and for those that it makes.
+        http: for connections to its admin listener, with the same files and demands as `accepting`.
         certificate: its own certificate.
         marks: of that one.
     """
 
     accepting: ssl.SSLContext
     dialling: ssl.SSLContext
+    http: ssl.SSLContext
     certificate: Certificate
     marks: tuple[str, ...]
 
@@ -77,9 +79,9 @@ def node_contexts(
     Raises:
         ConfigError: if a file cannot be read, or the handshake fails; names the file or the reason.
     """
-    accepting = _context(ssl.PROTOCOL_TLS_SERVER, files)
-    accepting.verify_mode = ssl.CERT_REQUIRED if clients_must else ssl.CERT_OPTIONAL
-    accepting.num_tickets = 0  # a resumed session would outlive the CA that vouched for it
+    accepting = _accepting(files, clients_must=clients_must)
+    http = _accepting(files, clients_must=clients_must)
+    http.set_alpn_protocols(["http/1.1"])
     dialling = _context(ssl.PROTOCOL_TLS_CLIENT, files)
     dialling.check_hostname = False  # a node is known by its URI, wherever it is dialled
     try:
@@ -89,19 +91,13 @@ def node_contexts(
         raise ConfigError(f"{files.certificate} does not work with {files.ca}: {error}") from error
     if (subject.kind, subject.name) != ("node", node):
         raise ConfigError(f"{files.certificate} is of {subject.identity}, not of node/{node}")
-    return NodeContexts(accepting, dialling, certificate, marks)
+    return NodeContexts(accepting, dialling, http, certificate, marks)
 
 
-def http_context(files: TlsFiles) -> ssl.SSLContext:
-    """The context of a node's admin listener, which speaks HTTP. It asks for a certificate.
-
-    Raises:
-        ConfigError: if a file cannot be read; names it.
-    """
+def _accepting(files: TlsFiles, *, clients_must: bool) -> ssl.SSLContext:
     context = _context(ssl.PROTOCOL_TLS_SERVER, files)
-    context.verify_mode = ssl.CERT_OPTIONAL
-    context.num_tickets = 0
-    context.set_alpn_protocols(["http/1.1"])
+    context.verify_mode = ssl.CERT_REQUIRED if clients_must else ssl.CERT_OPTIONAL
+    context.num_tickets = 0  # a resumed session would outlive the CA that vouched for it
     return context
 
 

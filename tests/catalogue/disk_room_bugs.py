@@ -63,9 +63,9 @@ BUGS = (
     _bug(
         "the admin listener answers to every name",
         _ADMIN,
-        "server.admin.listener",
-        'if name == "localhost" or is_loopback(name):',
-        "if name:",
+        "server.admin.askers",
+        'return name == "localhost" or is_loopback(name)',
+        "return bool(name)",
     ),
     _bug(
         "beyond this machine the admin listener speaks without TLS",
@@ -73,5 +73,26 @@ BUGS = (
         "server.admin.listener",
         "if not self.is_near and self._securing.credentials is None:",
         "if self.places is None:",
+    ),
+    _bug(
+        "the admin listener tells strangers all",
+        "tls/test_admin.py",
+        "server.admin.listener",
+        "return ANONYMOUS if path == OPEN else self._askers.check(request, shown)",
+        "return ANONYMOUS",
+    ),
+    _bug(
+        "the admin listener judges a certificate without the policy",
+        "tls/test_admin.py",
+        "server.admin.askers",
+        "reason = shown.fault or self._securing.admitted.refused(shown.identity, shown.marks)",
+        "reason = shown.fault",
+    ),
+    _bug(
+        "a disk has the marks of a large one whatever its size",
+        _ROOM,
+        "config",
+        "low = min(self.low_bytes, size_bytes * self.low_percent // 100)",
+        "low = self.low_bytes",
     ),
 )

@@ -1,5 +1,6 @@
 """A disk that fills and empties: the soft mark, the hard mark, and the alarms, all left as met."""
 
+from decreed.registry.config import DiskMarks
 from decreed.registry.errors import NotFormed
 from decreed.registry.keys import homes
 from decreed.registry.paxos.messages import (
@@ -25,7 +26,7 @@ from decreed.registry.wire.requests import (
 from decreed.registry.wire.status import AlarmKind
 
 from ..support.proven import wish
-from ..support.world import World, claim
+from ..support.world import World, claim, config
 
 N1, N2 = NodeId("n1"), NodeId("n2")
 LOW, FULL, ENOUGH = 500 << 20, 10 << 20, 10 << 30
@@ -56,6 +57,25 @@ def test_a_mark_is_left_only_some_way_above_it() -> None:
     assert room(just_above, 100, 10, RoomLeft.LOW) is RoomLeft.LOW
     assert room(just_above + 1, 100, 10, RoomLeft.LOW) is RoomLeft.ENOUGH
     assert room(0, 0, 0) is RoomLeft.ENOUGH
+
+
+def test_the_marks_of_a_small_disk_are_parts_of_it() -> None:
+    assert DiskMarks().of(1 << 40) == (1 << 30, 256 << 20)
+    assert DiskMarks().of(1 << 30) == ((1 << 30) * 5 // 100, (1 << 30) // 100)
+    assert DiskMarks(low_percent=100, full_percent=100).of(10 << 30) == (1 << 30, 256 << 20)
+    assert DiskMarks(low_bytes=0, full_bytes=0).of(1 << 40) == (0, 0)
+
+
+def test_a_node_on_a_small_disk_that_is_half_empty_begins_claims() -> None:
+    world = World(config(1))
+    world.post(N1, DiskMeasured(DiskSpace(200 << 20, 400 << 20)))
+    world.settle()
+    assert not world.replica(N1).node.room
+    world.post(N1, DiskMeasured(DiskSpace(3 << 20, 400 << 20)))
+    world.settle()
+    assert world.replica(N1).node.is_full
+    [alarm] = alarms_of(world.replica(N1).parts, world.now_ms)
+    assert f"{(400 << 20) // 100:,}" in alarm.text
 
 
 def test_below_the_soft_mark_a_claim_is_coordinated_by_another_node() -> None:

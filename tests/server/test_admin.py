@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import cast
 
-import h11
 import pytest
 import trio
 
@@ -18,15 +17,13 @@ from decreed.registry.replica.parts import Parts
 from decreed.registry.replica.step.disk_reads import DiskMeasured
 from decreed.registry.server.admin.listener import MOST, AdminListener
 from decreed.registry.server.admin.metrics import METRICS, exposition, table
-from decreed.registry.server.admin.sources import NodeSources
 from decreed.registry.server.serve import Server
 from decreed.registry.space import DiskSpace
-from decreed.registry.types import NodeId
+from decreed.registry.types import Key
 from decreed.registry.wire.requests import ClaimRequest, GetRequest
-from decreed.storage.memory import MemoryDisk, open_memory
 
+from ..support.asked import answer, ended, request, serving
 from ..support.live import PATIENCE_S, RawClient
-from ..support.ports import hold, let_go
 from ..support.world import claim, config
 
 pytestmark = pytest.mark.trio
@@ -45,56 +42,13 @@ class Node:
         stream = await trio.open_tcp_stream(host, int(port))
         async with stream:
             await stream.send_all(request(path, **headers))
-            return answer(await ended(stream))
-
-
-def request(path: str, method: str = "GET", host: str = "localhost", **headers: str) -> bytes:
-    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n".encode()
-
-
-async def ended(stream: trio.SocketStream) -> bytes:
-    data = b""
-    with trio.fail_after(PATIENCE_S):
-        while more := await stream.receive_some():
-            data += more
-    return data
-
-
-def answer(data: bytes) -> tuple[int, bytes]:
-    http = h11.Connection(h11.CLIENT)
-    http.send(h11.Request(method="GET", target="/", headers=[("host", "x")]))
-    http.send(h11.EndOfMessage())
-    http.receive_data(data)
-    http.receive_data(b"")
-    status, body = 0, b""
-    while not isinstance(event := http.next_event(), h11.EndOfMessage | h11.ConnectionClosed):
-        if isinstance(event, h11.Response):
-            status = event.status_code
-        elif isinstance(event, h11.Data):
-            body += bytes(event.data)
-    return status, body
+            return answer(await ended(stream))[:2]
 
 
 @asynccontextmanager
 async def served(size: int = 1) -> AsyncIterator[Node]:
-    of, [port] = config(size), hold(1)
-    storage = open_memory(MemoryDisk("n1"), of, NodeId("n1"), bytes)
-    server, stop, started = Server(of, storage), trio.Event(), trio.Event()
-    sources = NodeSources(server._replica.parts, server.loop, storage, server._clients)
-    admin = AdminListener(sources, server._securing, server._tokens)
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.run, listeners, stop, started.set)
-        let_go([port])
-        nursery.start_soon(admin.run, f"127.0.0.1:{port}")
-        with trio.fail_after(PATIENCE_S):
-            await started.wait()
-            while not admin.places:
-                await trio.sleep(0.001)
-        yield Node(server, admin, listeners[0].socket.getsockname()[1])
-        nursery.cancel_scope.cancel()
-    storage.close()
+    async with serving(config(size)) as found:
+        yield Node(*found)
 
 
 async def test_a_node_whose_peers_are_down_is_alive_and_not_ready() -> None:
@@ -131,10 +85,14 @@ async def test_the_metrics_count_claims_and_reads_by_how_they_ended() -> None:
                 made = claim("k", value, f"id {number}".encode())
                 await client.ask(ClaimRequest(number, 5_000, False, made))
             await client.ask(GetRequest(9, 5_000, made.key))
+            for number in (10, 11):
+                await client.ask(GetRequest(number, 5_000, Key("never")))
         text = (await node.get("/metrics"))[1].decode()
     for outcome in ("won", "same", "lost"):
         assert f'decreed_requests_total{{kind="claim",outcome="{outcome}"}} 1.0' in text
     assert 'decreed_requests_total{kind="get",outcome="decreed"} 1.0' in text
+    assert 'decreed_requests_total{kind="get",outcome="undecided"} 2.0' in text
+    assert 'decreed_request_duration_seconds_count{kind="get"} 3.0' in text
     assert 'decreed_request_duration_seconds_count{kind="claim"} 3.0' in text
     assert "decreed_decrees 1.0" in text
 
@@ -168,7 +126,7 @@ async def test_a_page_that_has_another_name_for_this_machine_gets_nothing() -> N
 
 async def test_a_token_without_tls_is_not_looked_at() -> None:
     async with served() as node:
-        assert (await node.get("/status", Authorization="Bearer t"))[0] == 403
+        assert (await node.get("/status", Authorization="Bearer t"))[0] == 401
 
 
 async def test_nothing_can_be_changed_and_other_paths_are_not_there() -> None:

@@ -267,6 +267,8 @@ class ReadGroups:
         self._close(group)
         for some in group.gets:
             told = [Reply(some.connection, Undecided(one.id)) for one in some.requests]
+            took_ms = step.now_ms - some.arrived_ms
+            self._node.counts.ended_alike(GetRequest, Undecided, took_ms, len(told))
             step.all_at_once(told)
         for read in group.all():
             if not read.pending.done:

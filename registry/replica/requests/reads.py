@@ -98,7 +98,9 @@ class Reads:
                 undecided.append(request)
             else:
                 others.append(request)
-        step.all_at_once(decided)
+        if decided:
+            self._node.counts.ended_alike(GetRequest, Decreed, 0.0, len(decided))
+            step.all_at_once(decided)
         for start in range(0, len(undecided), MAX_QUERIED):
             self.groups.add_gets(step, event, undecided[start : start + MAX_QUERIED])
         return others

@@ -65,3 +65,11 @@ class Counts(Struct, eq=False):
         timed = self.took_ms.get(kind)
         if timed is not None:
             timed.note(took_ms)
+
+    def ended_alike(self, kind: type[Request], ending: Ending, took_ms: float, times: int) -> None:
+        """Some requests of one kind ended in the same way, after the same time."""
+        place = kind, ending
+        self.endings[place] = self.endings.get(place, 0) + times
+        timed = self.took_ms.get(kind)
+        if timed is not None:
+            timed.note(took_ms, times)

@@ -219,10 +219,11 @@ class Node:
 
     def on_measured(self, told: DiskMeasured) -> None:
         """Note how much room there is. Marks are met and left by that alone, with no memory of work."""
-        marks, space = self.config.disk, told.space
+        space = told.space
         self.disk = told
         if space is not None:
-            self.room = room(space.free_bytes, marks.low_bytes, marks.full_bytes, self.room)
+            marks = self.config.disk.of(space.size_bytes)
+            self.room = room(space.free_bytes, *marks, self.room)
             self.is_full = self.room is RoomLeft.FULL
 
     @property
@@ -254,10 +255,12 @@ def servable(node: Node, done: FeedDone) -> FeedDone:
 def no_room(node: Node) -> str:
     """Why a node begins nothing new, and what to do about it."""
     space = node.disk.space
-    free = f"{space.free_bytes:,}" if space is not None else "too few"
+    assert space is not None, "it has no room by what was measured"
+    low_bytes, _ = node.config.disk.of(space.size_bytes)
     return (
-        f"node {node.name} begins nothing new: {free} bytes are free on its disk, and disk.low_bytes is"
-        f" {node.config.disk.low_bytes:,}; free some or give it a larger disk, and it goes on by itself"
+        f"node {node.name} begins nothing new: {space.free_bytes:,} bytes are free on its disk, and the"
+        f" soft mark (disk.low_bytes, disk.low_percent) is {low_bytes:,}; free some or give it a larger"
+        " disk, and it goes on by itself"
     )
 
 

@@ -2,8 +2,9 @@
 
 At loopback it speaks plain HTTP to all who are on this machine, and only by its own names: a page in a
 browser that has another name for it gets nothing. Beyond, it speaks TLS alone, with the node's own
-certificate, and answers nothing but to the right `admin` (S01, S07): by a client's certificate, or by a
-bearer token. Only GET and HEAD are known, so nothing can be changed here.
+certificate. Everybody may ask there whether the node lives. All else takes the right `admin` (S01,
+S07), by a client's certificate or by a bearer token (`askers`). Only GET and HEAD are known, so nothing
+can be changed here.
 
 Connections are bounded in number, in time and in memory; when all places are taken, the oldest goes.
 """
@@ -16,16 +17,15 @@ from typing import NamedTuple
 import h11
 import trio
 
-from ...addresses import is_loopback, join_address, split_address
-from ...errors import ConfigError, DecreedError, Denied, ProtocolError, Refused, TokenRefused
+from ...addresses import is_loopback, join_address
+from ...errors import ConfigError, DecreedError, Denied, ProtocolError, TokenRefused
 from ...errors import Unreachable as NotKnownYet
 from ...identity import ANONYMOUS, Identity
-from ...tls.subject import marks_of, subject_of
 from .. import log
 from ..handshakes import Handshakes
 from ..listening import open_listeners
-from ..securing import Securing
-from ..tokens import TokenCheck
+from ..securing import Securing, WrongCertificate
+from .askers import OPEN, Askers, NotShown, Presented, check_near
 from .metrics import CONTENT_TYPE, exposition
 from .sources import NodeSources
 
@@ -84,12 +84,12 @@ class AdminListener:
 
     Args:
         sources: the node.
-        securing: its credentials, and whom the policy refuses.
-        tokens: finds the bearers of tokens.
+        securing: its credentials.
+        askers: judges who asks beyond this machine.
     """
 
-    def __init__(self, sources: NodeSources, securing: Securing, tokens: TokenCheck) -> None:
-        self._sources, self._securing, self._tokens = sources, securing, tokens
+    def __init__(self, sources: NodeSources, securing: Securing, askers: Askers) -> None:
+        self._sources, self._securing, self._askers = sources, securing, askers
         self._open: dict[trio.CancelScope, None] = {}
         self._handshakes = Handshakes(MOST)
         self.is_near = True
@@ -136,42 +136,26 @@ class AdminListener:
 
     async def _talk(self, stream: trio.SocketStream) -> None:
         if self.is_near:
-            await self._answer_all(stream, ANONYMOUS)
+            await self._answer_all(stream, Presented())
             return
         credentials = self._securing.credentials
         assert credentials is not None, "beyond loopback it opens with TLS alone"
-        host = str(stream.socket.getpeername()[0])
-        secured = trio.SSLStream(
-            stream, credentials.for_http(), server_side=True, https_compatible=True
-        )
+        host, port = stream.socket.getpeername()[:2]
+        http = credentials.contexts.http
+        secured = trio.SSLStream(stream, http, server_side=True, https_compatible=True)
         with trio.move_on_after(REQUEST_S) as shaking:
             await self._handshakes.turn(host)
             with self._handshakes.one(host):
                 await secured.do_handshake()
         if not shaking.cancelled_caught:
-            await self._answer_all(secured, self._shown(secured))
+            await self._answer_all(secured, self._shown(secured, join_address(host, port)))
 
-    def _shown(self, stream: "trio.SSLStream[trio.SocketStream]") -> Identity | DecreedError:
-        """Whom the certificate names, or why it counts for nothing."""
-        certificate = stream.getpeercert()
-        if not certificate:
-            return ANONYMOUS
-        try:
-            cluster_id = self._sources.parts.node.identity.cluster_id
-            subject = subject_of(certificate, cluster_id)
-            if subject.kind != "client":
-                raise Refused(
-                    f"the certificate is of {subject.identity}; a client's is needed here"
-                )
-        except Refused as error:
-            return error
-        marks = marks_of(certificate, stream.getpeercert(binary_form=True))
-        reason = self._securing.admitted.refused(subject.identity, marks)
-        return Denied(reason) if reason else subject.identity
+    def _shown(self, stream: "trio.SSLStream[trio.SocketStream]", address: str) -> Presented:
+        return self._askers.shown(stream.getpeercert(), stream.getpeercert(True), address)
 
     # -- requests
 
-    async def _answer_all(self, stream: Stream, shown: Identity | DecreedError) -> None:
+    async def _answer_all(self, stream: Stream, shown: Presented) -> None:
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         for _ in range(MAX_REQUESTS):
             request = None
@@ -193,71 +177,60 @@ class AdminListener:
                 return
             http.start_next_cycle()
 
-    def answer(self, request: h11.Request, shown: Identity | DecreedError) -> HttpAnswer:
+    def answer(self, request: h11.Request, shown: Presented) -> HttpAnswer:
         """The answer to one request.
 
         Args:
             request: the request.
-            shown: whom the certificate names, or why it counts for nothing.
+            shown: what its connection has shown.
+
+        Raises:
+            Refused: if the audit log is required and cannot be written.
         """
-        found = PATHS.get(request.target.decode("ascii", "replace").partition("?")[0])
+        path = request.target.decode("ascii", "replace").partition("?")[0]
         try:
-            who = self._who(request, shown)
+            who = self._who(request, path, shown)
         except DecreedError as refused:
-            status = 503 if isinstance(refused, NotKnownYet) else 403
-            return HttpAnswer(status, f"{refused}\n".encode())
+            return _refusal(refused)
         if request.method not in (b"GET", b"HEAD"):
             return HttpAnswer(405, b"only GET and HEAD are known here\n")
+        found = PATHS.get(path)
         if found is None:
             return HttpAnswer(404, f"there are {', '.join(PATHS)}\n".encode())
         try:
             return found(self._sources, who)
         except Exception as error:  # noqa: BLE001 -- a fault in what is told must not end the node
-            log.failed(
-                "the admin listener failed", error, path=request.target.decode("ascii", "replace")
-            )
+            log.failed("the admin listener failed", error, path=path)
             return HttpAnswer(500, b"this answer failed; the log of the node says why\n")
 
-    def _who(self, request: h11.Request, shown: Identity | DecreedError) -> Identity:
+    def _who(self, request: h11.Request, path: str, shown: Presented) -> Identity:
         """Who asks.
 
         Raises:
             DecreedError: if he may not.
         """
-        headers = {name: value for name, value in request.headers}
-        bearer = headers.get(b"authorization", b"")
         if self.is_near:
-            if bearer:
-                raise TokenRefused("a token came without TLS, and is not looked at: revoke it")
-            _check_host(headers.get(b"host", b"").decode("ascii", "replace"))
+            check_near(request)
             return ANONYMOUS
-        if isinstance(shown, DecreedError):
-            raise shown
-        if bearer:
-            scheme, _, token = bearer.partition(b" ")
-            if scheme.lower() != b"bearer":
-                raise TokenRefused("the header Authorization has no bearer token")
-            shown = self._tokens.bearer(token.strip()).identity
-            reason = self._securing.admitted.refused(shown, ())
-            if reason:
-                raise Denied(reason)
-        self._sources.check_administers(shown)
-        return shown
+        return ANONYMOUS if path == OPEN else self._askers.check(request, shown)
 
 
-def _check_host(host: str) -> None:
-    """Answer only to names of this machine: another name is a page's that a browser was led to.
+def _refusal(refused: DecreedError) -> HttpAnswer:
+    """What somebody is told who may not ask.
 
     Raises:
-        Denied: if it is another one.
+        DecreedError: if that is no matter of his, such as an audit log that cannot be written.
     """
-    try:
-        name = split_address(host)[0] if ":" in host.rpartition("]")[2] else host.strip("[]")
-        if name == "localhost" or is_loopback(name):
-            return
-    except (ConfigError, ValueError):
-        pass
-    raise Denied("this listener answers to 127.0.0.1, [::1] and localhost alone")
+    body = f"{refused}\n".encode()
+    match refused:
+        case NotKnownYet():
+            return HttpAnswer(503, body)
+        case NotShown() | TokenRefused():
+            return HttpAnswer(401, body)
+        case Denied() | WrongCertificate():
+            return HttpAnswer(403, body)
+        case _:
+            raise refused
 
 
 async def _request(http: h11.Connection, stream: Stream) -> h11.Request | None:
@@ -291,6 +264,8 @@ async def _say(http: h11.Connection, stream: Stream, said: HttpAnswer, with_body
         ("cache-control", "no-store"),
         ("x-content-type-options", "nosniff"),
     ]
+    if said.status == 401:
+        headers.append(("www-authenticate", 'Bearer realm="decreed"'))
     if said.status == 405:
         headers.append(("allow", "GET, HEAD"))
     if http.their_state is not h11.DONE:

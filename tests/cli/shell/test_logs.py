@@ -131,3 +131,21 @@ def test_an_error_that_trio_logs_is_one_line(form: str) -> None:
     if form == "json":
         line = json.loads(done.stderr)
         assert (line["level"], line["part"]) == ("error", "trio.serve_listeners")
+
+
+@pytest.mark.parametrize("form", [LogForm.JSON, LogForm.TEXT])
+def test_the_traceback_of_a_fault_is_a_fact_of_its_one_line(
+    capsys: pytest.CaptureFixture[str], form: LogForm
+) -> None:
+    set_up_logs(form, LogLevel.INFO)
+    try:
+        raise ValueError("two\nlines")
+    except ValueError as error:
+        log.failed("it failed", error, path="/metrics")
+    [line] = capsys.readouterr().err.splitlines()
+    assert "it failed" in line and "/metrics" in line and "test_logs.py" in line
+    if form is LogForm.JSON:
+        facts = json.loads(line)
+        assert facts["reason"] == "two\nlines"
+        assert facts["traceback"].startswith("Traceback (most recent call last):")
+        assert facts["traceback"].endswith("ValueError: two\nlines\n")
