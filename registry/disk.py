@@ -8,14 +8,14 @@ implementations; no module of `registry` imports them.
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from .batch_records import AcceptedBatch, LearnedBatch
 from .checked import CheckedPage
 from .counting import CacheCounts
 from .incarnations import IncarnationHistory
 from .locks.restored import Restoration
-from .paxos.decrees import Decrees
 from .paxos.instance import Class, Instance
 from .space import DiskSpace
-from .types import Ballot, Counter, Decree, Key, KeyText, NodeText, Value
+from .types import Counter, Decree, Key, KeyText, NodeText, Value
 from .unserved import Unserved
 from .wire.handshake import NO_MEMBERS, Address, ClusterId, Digest, IdBytes, PublicKey
 from .wire.requests import PathText
@@ -216,32 +216,6 @@ class WithheldRecord(Value, frozen=True, tag=10):
     epoch: Counter
     digest: bytes = b""
     in_feed: bool = False
-
-
-class AcceptedBatch(Value, frozen=True, tag=11):
-    """R14 for a batch of keys of which nothing was known: all of them accepted this, in one ballot.
-
-    Args:
-        ballot: the home ballot.
-        decrees: one for each key.
-        instances: the same, as the instance of each key.
-    """
-
-    ballot: Ballot
-    decrees: Decrees
-    instances: Mapping[Key, Instance]
-
-
-class LearnedBatch(Value, frozen=True, tag=12):
-    """R20 for a batch: the decrees of keys that had none; a `FeedRecord` has their entries.
-
-    Args:
-        decrees: one for each key.
-        instances: the same, as the instance of each key.
-    """
-
-    decrees: Decrees
-    instances: Mapping[Key, Instance]
 
 
 Record = (

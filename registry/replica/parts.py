@@ -172,6 +172,7 @@ class Parts:
             self.scrubbing.mending,
             followed=catchup.on_followed,
         )
+        self.learner.tell_reads(self._awaits, reads.look_again)
         self.learner.tell(
             *(acceptors, self.withholding, coordinator, reads, self.claims, catchup),
             self.scrubbing.mending,
@@ -220,6 +221,14 @@ class Parts:
     def awaits_commits(self) -> bool:
         """Whether somebody waits for decrees that others may commit."""
         return bool(self.watches.parked) or self.reads.awaits_decrees
+
+    def _awaits(self, key: Key) -> bool:
+        """Whether a request here waits for the decree of a key, or this node has accepted one for it.
+
+        What it has accepted is bounded, and a read of it asks no peer: it needs the outcome.
+        """
+        tried = any([key in attempts for attempts in self.coordinator.awaited])
+        return tried or self.acceptors.doubts(key) or self.reads.awaits(key)
 
     def obey(self, step: StepBuilder) -> None:
         """The quotas of the policy that is obeyed count from this step on."""

@@ -5,7 +5,7 @@ are refused. Each value is checked against its type and bounds. A failed check r
 `ProtocolError`; there is no crash and no half-checked value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from io import BytesIO
 from typing import Annotated, Any, Never, TypeVar
@@ -15,8 +15,6 @@ import msgspec
 from msgspec import defstruct
 
 from ..errors import ProtocolError
-from ..paxos.decrees import Decrees
-from ..paxos.messages import AcceptMany
 
 MAX_DEPTH = 12
 MAX_MESSAGES = 16_384
@@ -38,11 +36,33 @@ def _no_tag(*_: object) -> Never:
 _NO_TAGS: dict[int, Any] = dict.fromkeys(_KNOWN_TAGS, _no_tag)
 
 
+# what travels as it is stored; clients have no such messages, and do not import them
+_packed_forms: dict[Any, Callable[[bytes], Any]] = {}
+_plain_forms: dict[Any, Callable[[Any], object]] = {}
+
+
+def travels_packed(
+    kind: type[T],
+    read: Callable[[bytes], T],
+    message: type[Any],
+    plain: Callable[[Any], object],
+) -> None:
+    """Say that fields of type `kind` travel as bytes.
+
+    Args:
+        kind: the type of the field.
+        read: makes one of the bytes; raises `ValueError` if they are none.
+        message: the message that has such a field.
+        plain: what is encoded for a message: its tag and its fields.
+    """
+    _packed_forms[kind], _plain_forms[message] = read, plain
+
+
 def encode(value: object) -> bytes:
     """The CBOR of a value or of a sequence of values."""
-    if type(value) is AcceptMany:
-        packed = Decrees.of(value.decrees).packed
-        value = (AcceptMany.__struct_config__.tag, value.ballot, value.number, packed)
+    plain = _plain_forms.get(type(value))
+    if plain is not None:
+        value = plain(value)
     return cbor2.dumps(msgspec.to_builtins(value, builtin_types=(bytes,)))
 
 
@@ -132,9 +152,10 @@ def _loaded(decoder: cbor2.CBORDecoder, stream: BytesIO, data: bytes) -> object:
 
 
 def _read(kind: type[T], plain: object) -> T:
-    """The one kind of field with a form of its own: a batch of decrees travels as it is stored."""
-    if kind is Decrees and isinstance(plain, bytes):
-        return Decrees.read(plain)  # pyright: ignore
+    """A field of a kind that has a form of its own."""
+    read = _packed_forms.get(kind)
+    if read is not None and isinstance(plain, bytes):
+        return read(plain)
     raise ValueError(f"a {type(plain).__name__} is no {kind.__name__}")
 
 

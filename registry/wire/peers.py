@@ -5,7 +5,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from ..identity import IdentityText
-from ..paxos.messages import PaxosMessage
+from ..paxos.decrees import Decrees
+from ..paxos.messages import AcceptMany, PaxosMessage
 from ..types import (
     DIGEST_BYTES,
     Ballot,
@@ -17,6 +18,7 @@ from ..types import (
     Value,
 )
 from .bounds import TimeoutMs
+from .codec import travels_packed
 from .handshake import DirectoryRefusal, IdBytes, Member, Refusal, Text
 from .leases import (
     AskLease,
@@ -396,3 +398,11 @@ SupportMessage = (
 """Everything except Paxos, reads of one key, and forwarded claims."""
 
 PeerMessage = PaxosMessage | TermRefused | Query | QueryAnswer | PassedClaim | SupportMessage
+
+
+def _packed(message: AcceptMany) -> object:
+    packed = Decrees.of(message.decrees).packed
+    return (AcceptMany.__struct_config__.tag, message.ballot, message.number, packed)
+
+
+travels_packed(Decrees, Decrees.read, AcceptMany, _packed)

@@ -40,6 +40,27 @@ BUGS = (
         "self._node.sources",
     ),
     _bug(
+        "below the hard mark a read does not find what others have frozen",
+        _ROOM,
+        "replica.feed.learner",
+        "if not self._node.is_full or self._awaits(message.key):",
+        "if not self._node.is_full:",
+    ),
+    _bug(
+        "below the hard mark the outcome of what was accepted above it is not taken",
+        _ROOM,
+        "replica.parts",
+        "return tried or self.acceptors.doubts(key) or self.reads.awaits(key)",
+        "return tried or self.reads.awaits(key)",
+    ),
+    _bug(
+        "below the hard mark a wait hears of no batch",
+        _ROOM,
+        "replica.feed.learner",
+        "            self._look_again(step, keys)\n",
+        "            pass\n",
+    ),
+    _bug(
         "the hard mark is never left",
         _ROOM,
         "space",

@@ -7,6 +7,8 @@ from decreed.registry.paxos.messages import (
     Accepted,
     AcceptedMany,
     AcceptMany,
+    Commit,
+    CommitMany,
     Promise,
     PromiseClass,
 )
@@ -22,6 +24,7 @@ from decreed.registry.wire.requests import (
     GetRequest,
     Granted,
     LockRequest,
+    WaitRequest,
 )
 from decreed.registry.wire.status import AlarmKind
 
@@ -149,6 +152,43 @@ def test_below_the_hard_mark_reads_go_on() -> None:
     measure(world, N1, FULL)
     answer = world.ask("n1", GetRequest(world.new_id(), 1_000, Key("k")))
     assert isinstance(answer, Decreed)
+
+
+def test_below_the_hard_mark_a_read_finds_what_others_have_frozen_since() -> None:
+    world = World()
+    world.run(1_000)
+    measure(world, N1, FULL)
+    key = Key(key_of(N2))
+    world.claim("n2", claim(key))
+    world.run(2_000)
+    assert isinstance(world.ask("n1", GetRequest(world.new_id(), 5_000, key)), Decreed)
+
+
+def test_below_the_hard_mark_a_node_takes_the_outcome_of_what_it_has_accepted() -> None:
+    world = World()
+    world.run(1_000)
+    key = Key(key_of(N2))
+    late = (Commit, CommitMany)
+    world.delays = lambda _, to, message: (300.0 * (to == N1 and isinstance(message, late)),)
+    world.claim("n2", claim(key))
+    assert world.replica("n1").parts.acceptors.doubts(key)
+    world.post(N1, DiskMeasured(DiskSpace(FULL, 100 << 30)))
+    world.run(2_000)
+    assert isinstance(world.ask("n1", GetRequest(world.new_id(), 5_000, key)), Decreed)
+
+
+def test_below_the_hard_mark_a_wait_ends_when_others_freeze_its_key() -> None:
+    for value in (b"v", bytes(8_192)):
+        world = World()
+        world.run(1_000)
+        measure(world, N1, FULL)
+        key, waiting = Key(key_of(N2)), world.new_id()
+        world.answers[N1, waiting] = []
+        world.post(N1, FromClient(1, (WaitRequest(waiting, 60_000, key),)))
+        world.run(500)
+        world.claim("n2", claim(key, value))
+        world.run(2_000)
+        assert [type(each) for each in world.answers[N1, waiting]] == [Decreed]
 
 
 def test_below_the_hard_mark_a_node_learns_nothing_that_no_read_asks_for() -> None:

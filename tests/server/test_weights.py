@@ -11,6 +11,7 @@ from msgspec.structs import astuple
 
 from decreed.registry.server.weights import weight
 from decreed.registry.types import Claim, Decree
+from decreed.registry.wire.packed import PackedPage
 from decreed.registry.wire.peers import LockMessage
 from decreed.registry.wire.requests import Granted, HeldBy, LockRequest
 from tests.fuzz.strategies import MESSAGES, values_of
@@ -23,6 +24,8 @@ def values(message: Any) -> Iterator[bytes]:
     """The values of all claims and decrees in a message."""
     if isinstance(message, Claim | Decree):
         yield message.value
+    elif isinstance(message, PackedPage):
+        yield message.body
     elif isinstance(message, Struct):
         for field in astuple(message):
             yield from values(field)

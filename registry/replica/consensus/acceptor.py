@@ -305,6 +305,10 @@ class Acceptors:
         step.settle()  # this node is ready, so the next vote may rely on what it holds (R14)
         return True
 
+    def doubts(self, key: Key) -> bool:
+        """Whether it has accepted something for a key whose outcome is not known here."""
+        return key in self._unlearned
+
     def on_learned(self, step: StepBuilder, decrees: Sequence[Decree]) -> None:
         """These keys are no longer in doubt."""
         pop = self._unlearned.pop

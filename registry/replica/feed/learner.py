@@ -153,6 +153,19 @@ class Learner:
         self._of_policies: Callable[[StepBuilder, Decree], None] | None = None
         self._mend: Callable[[StepBuilder, Decree], Instance | None] | None = None
         self._quotas: CountsUse | None = None
+        self._awaits: Callable[[Key], bool] = lambda _: True
+        self._look_again: Callable[[StepBuilder, Collection[Key]], None] = _wait_on
+
+    def tell_reads(
+        self,
+        awaits: Callable[[Key], bool],
+        look_again: Callable[[StepBuilder, Collection[Key]], None],
+    ) -> None:
+        """Register what is learned even without room: `awaits` says of which keys that is.
+
+        `look_again` lets the requests that wait for some keys read them again.
+        """
+        self._awaits, self._look_again = awaits, look_again
 
     def tell(
         self,
@@ -251,21 +264,26 @@ class Learner:
         return restored
 
     def on_commit(self, step: StepBuilder, sender: NodeId, message: Commit) -> None:
-        """R20: learn a decree from a peer that knows that it is chosen; later, if there is no room."""
-        if self._node.is_full:
-            return
-        self.learn(step, (message.decree,))
+        """R20: learn a decree from a peer that knows that it is chosen.
+
+        While the disk has no room, only if it is awaited (`tell_reads`); the others later, from a feed.
+        """
+        if not self._node.is_full or self._awaits(message.key):
+            self.learn(step, (message.decree,))
 
     def on_commit_many(self, step: StepBuilder, sender: NodeId, message: CommitMany) -> None:
         """R20 for a batch: learn the keys that this node accepted in that ballot.
 
-        The other keys are learned later from a feed, and so are all while the disk has no room.
+        The other keys are learned later from a feed. While the disk has no room no feed is read, so
+        those who wait for one of them ask again.
         """
-        if self._node.is_full:
-            return
-        found = [step.instances[key] for key in dict.fromkeys(message.keys)]
+        is_full = self._node.is_full
+        keys = list(filter(self._awaits, message.keys)) if is_full else message.keys
+        found = [step.instances[key] for key in dict.fromkeys(keys)]
         held = [instance for instance in found if type(instance) is Instance]
         self.learn(step, Decrees(learner.all_chosen_in(held, message.ballot)))
+        if is_full:
+            self._look_again(step, keys)
 
     def on_fetched(self, step: StepBuilder, sender: NodeId, message: Fetched) -> None:
         """Learn decrees fetched from a peer."""
@@ -345,3 +363,7 @@ def dispute_message(key: Key) -> str:
         f"key {key!r}: two nodes know different decrees for it, which means a corrupt disk or a"
         " bug; it is not served until an operator has compared the nodes' data"
     )
+
+
+def _wait_on(step: StepBuilder, keys: Collection[Key]) -> None:
+    """What requests do until the reads are registered: there are none."""

@@ -185,6 +185,10 @@ class ReadGroups:
         """The keys of all open questions."""
         return [key for group in self.open.values() for key in group.keys]
 
+    def has(self, key: Key) -> bool:
+        """Whether an open question is about a key."""
+        return any([key in group.keys for group in self.open.values()])
+
     def needs(self, answer: QueryAnswer) -> Iterable[Key]:
         """The keys whose instances an answer needs: rows are counted without them."""
         group = self.open.get(answer.id)

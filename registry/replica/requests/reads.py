@@ -6,7 +6,7 @@ group and is finished first. Gets, waits, the latest slot of a series and the ch
 `Reads.read`; gets of a frame in which nothing is unusual are answered, or asked about, all together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ...errors import Damaged as DamagedError
 from ...errors import Disputed, Unreachable
@@ -197,6 +197,17 @@ class Reads:
         for decree in decrees:
             for pending in self._waits.pop(decree.key, ()):
                 self._answer(step, pending, decree)
+
+    def awaits(self, key: Key) -> bool:
+        """Whether a read or a wait here is for a key."""
+        return key in self._waits or self.groups.has(key)
+
+    def look_again(self, step: StepBuilder, keys: Collection[Key]) -> None:
+        """Let the waits for these keys read them again: they are decided, and not learned here."""
+        for key in keys if self._waits else ():
+            for pending in self._waits.pop(key, ()):
+                if not pending.done and isinstance(pending.request, WaitRequest):
+                    self.wait(step, pending, pending.request)
 
     def on_forgotten(self, step: StepBuilder, gone: ForgottenInstance) -> None:
         """End the reads and waits of forgotten keys."""

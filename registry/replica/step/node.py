@@ -65,7 +65,7 @@ class Node:
         counts: what it counts of its own work, for its metrics alone.
         disk: what was measured last of its disk and its clock.
         room: how much room its disk has. Below the soft mark it coordinates no new claims; below the
-            hard mark it accepts nothing either, and learns only what reads have to find.
+            hard mark it accepts nothing either, and learns only what is awaited (`Learner.tell_reads`).
         is_full: whether that is below the hard mark.
         disputed: the keys for which this incarnation has met two decrees, for operators alone.
         quorums: the voters, and how many of them each phase needs.
