@@ -2,8 +2,8 @@
 
 If a client waits for the lock here, the next term is proposed in the same step. Its accept says how
 the previous one ended, which tells its receivers the same as `EndTerm` (`Acceptors`). So the release
-travels in it. If that term is not tried any more after `TELL_MS`, the release is told by itself; if it is tried
-and not decided for long, too. Once it is decided, the release no longer matters.
+travels in it. If that term is not tried any more after `TELL_MS`, the release is told by itself; if it
+is tried and not decided for long, too. Once it is decided, the release no longer matters.
 
 If nobody waits, the release is told at once: whoever asks any node who holds the lock is to hear of it.
 
