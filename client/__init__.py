@@ -9,7 +9,8 @@ Begin with `connect`::
 * `connect` and `open_registry` make a client: for one block, or until it is closed. `Tls` secures it.
 * `Registry` is that client. Everything that can be asked of a cluster is one of its methods.
 * `Claimed`, `Decree`, `Outcome` and, from a `Watching`, `Watched` are what its methods return; so are
-  `StatusReport`, with a `PeerStatus` for each peer, a `QuotaUse` for each quota and a
+  `StatusReport`, with a `PeerStatus` for each peer, a `QuotaUse` for each quota, an `AlarmStatus`
+  for each alarm (its `AlarmKind` says what it is about) and a
   `CertificateStatus` for each certificate (its `CertificatePart` says what it is to the node), and
   `NodeDown`, about the nodes. `Json` is a value to claim. The `Ballot` of a decree names the `Process`
   that proposed it.
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from ..registry.locks.terms import Ending, How
     from ..registry.types import Ballot, Decree, Outcome, Process
     from ..registry.wire.status import (
+        AlarmKind,
+        AlarmStatus,
         CertificatePart,
         CertificateStatus,
         PeerStatus,
@@ -86,6 +89,8 @@ __all__ = [  # noqa: RUF022
     "QuotaUse",
     "CertificateStatus",
     "CertificatePart",
+    "AlarmStatus",
+    "AlarmKind",
     "NodeDown",
     "Ballot",
     "Process",
@@ -93,6 +98,8 @@ __all__ = [  # noqa: RUF022
 ]
 
 _WHERE = {
+    "AlarmKind": "..registry.wire.status",
+    "AlarmStatus": "..registry.wire.status",
     "Ballot": "..registry.types",
     "CertificatePart": "..registry.wire.status",
     "CertificateStatus": "..registry.wire.status",
