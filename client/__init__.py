@@ -9,10 +9,11 @@ Begin with `connect`::
 * `connect` and `open_registry` make a client: for one block, or until it is closed. `Tls` secures it.
 * `Registry` is that client. Everything that can be asked of a cluster is one of its methods.
 * `Claimed`, `Decree`, `Outcome` and, from a `Watching`, `Watched` are what its methods return; so are
-  `StatusReport`, with a `PeerStatus` for each peer, a `QuotaUse` for each quota, an
-  `AlarmStatus` for what to act on, and a `CertificateStatus` for each certificate (its
-  `CertificatePart` says what it is to the node), and `NodeDown`, about the nodes. `Json` is a value to
-  claim. The `Ballot` of a decree names the `Process` that proposed it.
+  `StatusReport`, with a `PeerStatus` for each peer, a `QuotaUse` for each quota, an `AlarmStatus`
+  for each alarm (its `AlarmKind` says what it is about) and a
+  `CertificateStatus` for each certificate (its `CertificatePart` says what it is to the node), and
+  `NodeDown`, about the nodes. `Json` is a value to claim. The `Ballot` of a decree names the `Process`
+  that proposed it.
 * `Locked` and `Lock` are a lock before it is held, and while it is held. `LockState`, `Holder` and
   `PastTerm` say who holds it, and who did; an `Ending` says `How` a term ended.
 * `PolicyClient` reads and applies policies: `Registry.policy`. A `PolicyVersion` is one of them, and a
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from ..registry.locks.terms import Ending, How
     from ..registry.types import Ballot, Decree, Outcome, Process
     from ..registry.wire.status import (
+        AlarmKind,
         AlarmStatus,
         CertificatePart,
         CertificateStatus,
@@ -88,6 +90,7 @@ __all__ = [  # noqa: RUF022
     "CertificateStatus",
     "CertificatePart",
     "AlarmStatus",
+    "AlarmKind",
     "NodeDown",
     "Ballot",
     "Process",
@@ -95,6 +98,7 @@ __all__ = [  # noqa: RUF022
 ]
 
 _WHERE = {
+    "AlarmKind": "..registry.wire.status",
     "AlarmStatus": "..registry.wire.status",
     "Ballot": "..registry.types",
     "CertificatePart": "..registry.wire.status",

@@ -35,7 +35,7 @@ NAVIGATION = {
         *("how-to/examples", "how-to/change-members", "how-to/secure-a-cluster"),
         *("how-to/tls", "how-to/tokens", "how-to/own-pki", "import"),
         *("servers",),
-        *("operations", "snapshots", "recovery"),
+        *("operations", "how-to/monitor", "snapshots", "recovery"),
     ],
     "Reference": [
         *("reference/client", "reference/locks", "reference/sync", "reference/values"),

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -279,11 +280,14 @@ async def test_half_handshakes_of_one_address_are_few_and_the_oldest_goes(
     async with far(authority, tmp_path) as world:
         most = MOST // 4
         half: list[trio.SocketStream] = []
+
+        def has(count: int) -> bool:
+            return len(world.node.admin._handshakes) == count
+
         for number in range(most + 1):
             half.append(await trio.open_tcp_stream("127.0.0.1", world.node.admin_port))
             await half[-1].send_all(b"\x16\x03\x01")  # the first bytes of a handshake
-            count = min(number + 1, most)
-            await until(lambda count=count: len(world.node.admin._handshakes) == count)
+            await until(partial(has, min(number + 1, most)))
         assert await ended(half[0]) == b""
         assert (await world.get("/livez")).status == 200
         for stream in half:
