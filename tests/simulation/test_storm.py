@@ -20,7 +20,7 @@ from .shrink import shrink
 from .storm import Storm
 from .storms import storm_of
 
-SEEDS = os.environ.get("DECREED_SEEDS", "1-100")
+SEEDS = os.environ.get("DECREED_SEEDS", "301-400")
 FIRST, LAST = (int(part) for part in SEEDS.split("-"))
 BLOCK = 10
 ENOUGH = 90
