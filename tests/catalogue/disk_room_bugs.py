@@ -89,15 +89,6 @@ BUGS = (
         "return bool(name)",
     ),
     _bug(
-        "who is refused is answered as long as his connection lasts",
-        _ADMIN,
-        "server.admin.listener",
-        "        http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)\n",
-        "        http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)\n"
-        "        first = shown()\n"
-        "        shown = lambda: first\n",
-    ),
-    _bug(
         "beyond this machine the admin listener speaks without TLS",
         _ADMIN,
         "server.admin.listener",

@@ -10,9 +10,8 @@ from typing import cast
 
 import pytest
 import trio
-import trio.testing
 
-from decreed.registry.errors import ConfigError, Denied
+from decreed.registry.errors import ConfigError
 from decreed.registry.identity import ANONYMOUS
 from decreed.registry.replica.parts import Parts
 from decreed.registry.replica.step.disk_reads import DiskMeasured
@@ -169,18 +168,3 @@ async def test_s01_beyond_this_machine_it_listens_with_tls_alone() -> None:
 async def test_anybody_may_ask_where_no_policy_is() -> None:
     async with served() as node:
         node.admin._sources.check_administers(ANONYMOUS)
-
-
-async def test_s36_who_is_refused_meanwhile_gets_nothing_more_on_his_connection() -> None:
-    async with served() as node, trio.open_nursery() as nursery:
-        node.admin.is_near, shown = False, iter((ANONYMOUS, Denied("'client:old' is refused")))
-        server, client = trio.testing.memory_stream_pair()
-        said = cast(trio.SocketStream, server)
-        nursery.start_soon(node.admin._answer_all, said, lambda: next(shown))
-        statuses: list[bytes] = []
-        with trio.fail_after(PATIENCE_S):
-            for _ in range(2):
-                await client.send_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                statuses.append(bytes((await client.receive_some())[:12]))
-        nursery.cancel_scope.cancel()
-    assert statuses == [b"HTTP/1.1 200", b"HTTP/1.1 403"]

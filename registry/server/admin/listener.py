@@ -136,11 +136,7 @@ class AdminListener:
 
     async def _talk(self, stream: trio.SocketStream) -> None:
         if self.is_near:
-<<<<<<< HEAD
             await self._answer_all(stream, Presented())
-=======
-            await self._answer_all(stream, lambda: ANONYMOUS)
->>>>>>> review
             return
         credentials = self._securing.credentials
         assert credentials is not None, "beyond loopback it opens with TLS alone"
@@ -152,25 +148,14 @@ class AdminListener:
             with self._handshakes.one(host):
                 await secured.do_handshake()
         if not shaking.cancelled_caught:
-<<<<<<< HEAD
             await self._answer_all(secured, self._shown(secured, join_address(host, port)))
-=======
-            await self._answer_all(secured, lambda: self._shown(secured))
->>>>>>> review
 
     def _shown(self, stream: "trio.SSLStream[trio.SocketStream]", address: str) -> Presented:
         return self._askers.shown(stream.getpeercert(), stream.getpeercert(True), address)
 
     # -- requests
 
-<<<<<<< HEAD
     async def _answer_all(self, stream: Stream, shown: Presented) -> None:
-=======
-    async def _answer_all(
-        self, stream: Stream, shown: Callable[[], Identity | DecreedError]
-    ) -> None:
-        """Answer the requests of a connection. Each is judged by the policy of its own time (S36)."""
->>>>>>> review
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         for _ in range(MAX_REQUESTS):
             request = None
@@ -185,7 +170,7 @@ class AdminListener:
             if request is None:
                 return
             with trio.move_on_after(REQUEST_S) as answering:
-                await _say(http, stream, self.answer(request, shown()), request.method != b"HEAD")
+                await _say(http, stream, self.answer(request, shown), request.method != b"HEAD")
             if answering.cancelled_caught or http.our_state is not h11.DONE:
                 return
             if http.their_state is not h11.DONE:
