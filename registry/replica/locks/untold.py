@@ -5,7 +5,7 @@ the previous one ended, which tells its receivers the same as `EndTerm` (`Accept
 travels in it. If that term is not tried any more after `TELL_MS`, the release is told by itself; if it
 is tried and not decided for long, too. Once it is decided, the release no longer matters.
 
-If nobody waits, the release is told at once: whoever asks any node who holds the lock is to hear of it.
+If nobody waits, the release is told at once: any node that is asked who holds the lock is to know.
 
 No rule depends on how soon it is told. A release is kept in memory alone, and a node that never hears
 of it refuses the next term for no longer than its lease runs (design 11). A break does not wait, since

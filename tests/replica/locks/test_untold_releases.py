@@ -72,7 +72,7 @@ def answered(world: World, message: PeerMessage) -> list[PeerMessage]:
 
 
 def test_a_release_for_which_nobody_waits_is_told_at_once() -> None:
-    """Whoever asks another node for the holder is to hear of it."""
+    """Any node that is asked for the holder is to know."""
     world = World()
     held = held_at_home(world)
     world.run(100)
