@@ -8,7 +8,8 @@ implementations; no module of `registry` imports them.
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from .batch_records import AcceptedBatch, LearnedBatch
+from .batch_records import AcceptedBatch as AcceptedBatch
+from .batch_records import LearnedBatch as LearnedBatch
 from .checked import CheckedPage
 from .counting import CacheCounts
 from .incarnations import IncarnationHistory

@@ -155,7 +155,8 @@ def _read(kind: type[T], plain: object) -> T:
     """A field of a kind that has a form of its own."""
     read = _packed_forms.get(kind)
     if read is not None and isinstance(plain, bytes):
-        return read(plain)
+        value: T = read(plain)
+        return value
     raise ValueError(f"a {type(plain).__name__} is no {kind.__name__}")
 
 

@@ -52,7 +52,7 @@ class CountedWorld(World):
             encoded = encode_message(message)
         if to != node:
             with self._counting(to):
-                decode(encoded, PeerMessage)  # pyright: ignore
+                decode(encoded, PeerMessage)  # type: ignore[arg-type]  # pyright: ignore
 
     @contextmanager
     def _counting(self, node: NodeId) -> Generator[None, None, None]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import count, islice
 
 from decreed.registry.keys import home
+from decreed.registry.paxos.decrees import Decrees
 from decreed.registry.paxos.messages import (
     AcceptMany,
     Prepare,
@@ -58,7 +59,7 @@ def proposed(key: Key, ballot: Ballot, value: bytes = b"v") -> Decree:
 
 def proposal(keys: Sequence[Key], ballot: Ballot | None = None, number: int = 1) -> AcceptMany:
     at = ballot or identity()
-    return AcceptMany(at, number, tuple(proposed(key, at) for key in keys))
+    return AcceptMany(at, number, Decrees(proposed(key, at) for key in keys))
 
 
 def take(world: World, node: NodeId, *messages: tuple[NodeId, PeerMessage]) -> None:

@@ -4,8 +4,8 @@ import pytest
 
 from decreed.registry.config import MIB
 from decreed.registry.disk import AcceptedBatch
+from decreed.registry.paxos.decrees import MAX_BATCH
 from decreed.registry.paxos.messages import (
-    MAX_BATCH,
     Accept,
     AcceptedMany,
     AcceptMany,

@@ -2,6 +2,7 @@
 
 from decreed.registry.keys import home
 from decreed.registry.locks.terms import term_key
+from decreed.registry.paxos.decrees import Decrees
 from decreed.registry.paxos.instance import Instance
 from decreed.registry.paxos.messages import Accept, AcceptedMany, AcceptMany, Nack
 from decreed.registry.types import Decree, Proposal
@@ -41,7 +42,7 @@ def test_a_term_is_not_voted_on_in_a_batch_since_its_lease_check_has_its_own_ref
     (sound,) = keys_of(world, 1)
     term = Decree.of(wish("tester", b"id", 1_000).claim(key, None), identity(), 0)
     world.sent.clear()
-    take(world, N2, (N1, AcceptMany(identity(), 1, (term, proposed(sound, identity())))))
+    take(world, N2, (N1, AcceptMany(identity(), 1, Decrees((term, proposed(sound, identity()))))))
     assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(identity(), 1, (key,))]
     assert stored(world, N2, key).accepted is None
     take(world, N2, (N1, Accept(key, identity(), term)))
@@ -59,7 +60,7 @@ def test_R05_another_value_in_the_ballot_of_a_batch_is_refused_with_an_alarm() -
     world = World()
     keys = keys_of(world)
     take(world, N2, (N1, proposal(keys)))
-    other = AcceptMany(identity(), 2, (proposed(keys[0], identity(), b"other"),))
+    other = AcceptMany(identity(), 2, Decrees((proposed(keys[0], identity(), b"other"),)))
     world.sent.clear()
     take(world, N2, (N1, other))
     assert said(world, AcceptedMany, N2, N1) == [AcceptedMany(identity(), 2, (keys[0],))]

@@ -8,6 +8,7 @@ from decreed.registry.disk import EpochRecord, InstanceRecord, PeerSeatRecord
 from decreed.registry.errors import NotFormed
 from decreed.registry.keys import home
 from decreed.registry.members import MembersChange, change_of, claim_of, members_key
+from decreed.registry.paxos.decrees import Decrees
 from decreed.registry.paxos.instance import Instance
 from decreed.registry.paxos.messages import (
     Accept,
@@ -90,7 +91,7 @@ def test_M03_no_batch_carries_a_change_though_its_home_promise_is_held() -> None
     world.freeze(of_home, "warm")
     ballot = Ballot.of_home(world.replica(of_home).node.process)
     assert world.replica(other).parts.acceptors.covers(ballot)
-    batch = AcceptMany(ballot, 1, (decree_of(key, ballot),))
+    batch = AcceptMany(ballot, 1, Decrees((decree_of(key, ballot),)))
     effects = step(world, other, FromPeer(of_home, batch))
     assert not [record for record in effects.records if isinstance(record, InstanceRecord)]
 
