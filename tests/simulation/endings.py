@@ -185,8 +185,9 @@ def left_over(world: CheckedWorld, replica: Replica) -> dict[str, Collection[obj
     not.
     """
     left: dict[str, Collection[object]] = dict(replica.pending_work())
-    out = gone(world) | world.rolled_back_disks
-    out |= {p for p in world.machines if out and replica.membership.disk_of(p) in world.dead}
+    absent = gone(world)
+    out = absent | world.rolled_back_disks
+    out |= {p for p in world.machines if absent and replica.membership.disk_of(p) in world.dead}
     if world.stuck():
         left = _without_stuck(left, replica, world.dead)
     left["pulling"] = [p for p in left.get("pulling", ()) if p not in out]
