@@ -19,7 +19,7 @@ from ..options.as_node import administers
 from ..options.connection import ask_members
 from ..shell.deferred import typer
 from ..shell.failures import CommandFailed
-from ..shell.output import write_error, write_json, write_line
+from ..shell.output import progress_writer, write_error, write_json, write_line
 from ..shell.shown import one_line
 
 CHANGE_SECONDS = 120.0
@@ -204,7 +204,7 @@ def _run(
     carrying: list[Carrying] = []
 
     async def body(cluster: MembersClient) -> int:
-        say = _silent if call.as_json else write_error
+        say = progress_writer(as_json=call.as_json)
         carrying.append(Carrying(cluster, wanted, cluster.deadline(), say))
         return await _change(carrying[0], epoch, call, dry_run)
 
@@ -235,10 +235,6 @@ async def _change(carrying: Carrying, epoch: int | None, call: o.Call, dry_run: 
         return _show_plan(base, change, await carrying.judge(change), call)
     _show_outcome(await carrying.carry_out(base, change), call)
     return Exit.DONE
-
-
-def _silent(text: str) -> None:
-    """Say nothing: a program reads what is printed."""
 
 
 def _state_line(wanted: Wanted, state: State, base: int | None) -> str:

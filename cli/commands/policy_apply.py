@@ -8,6 +8,7 @@ from ...registry.errors import DecreedError, Denied, Exit, OutcomeUnknown, Refus
 from ...registry.identity import ANONYMOUS, Identity
 from ...registry.policy.difference import difference
 from ...registry.policy.document import Policy
+from ...registry.policy.tokens import is_alive
 from ...registry.types import MAX_NOTE_CHARS
 from ..changing.wanted import names_of
 from ..config.tls_paths import SYSTEM
@@ -18,7 +19,7 @@ from ..policies.documents import read_document
 from ..policies.following import PolicyOnItsWay, Stage, keeps_admin, policy_before
 from ..shell.deferred import typer
 from ..shell.failures import CommandFailed, about
-from ..shell.output import write_error, write_json, write_line
+from ..shell.output import progress_writer, write_error, write_json, write_line
 from ..shell.shown import one_line
 
 if TYPE_CHECKING:
@@ -87,8 +88,7 @@ def apply(
     applying: list[PolicyOnItsWay] = []
 
     async def body(policies: "PolicyClient") -> int:
-        say = _silent if as_json else write_error
-        applying.append(PolicyOnItsWay(policies, document, say))
+        applying.append(PolicyOnItsWay(policies, document, progress_writer(as_json=as_json)))
         return await _apply(applying[0], call, base, note, claimant, dry=dry_run, give_up=give_up)
 
     try:
@@ -99,10 +99,6 @@ def apply(
         raise
     except DecreedError as error:
         raise CommandFailed(error, f"policy {file}", _way_out(error, file)) from error
-
-
-def _silent(text: str) -> None:
-    """Say nothing: a program reads what is printed."""
 
 
 def _stopped(stage: Stage, file: str) -> str:
@@ -166,7 +162,7 @@ def _warnings(
         warnings.append("it is the first policy: from now on nothing is allowed but what it grants")
     now_ms = time.time_ns() // 1_000_000
     if revoked := _revoked(policy_before(before), applying.policy, now_ms):
-        names = names_of(f"token/{name}" for name in revoked)
+        names = names_of(Identity("token", name) for name in revoked)
         warnings.append(f"it revokes {names}; 'decreed policy show' prints the policy with them")
     own = own_identity(call)
     if own.kind == "client" and not keeps_admin(applying.policy, own, now_ms):
@@ -180,7 +176,7 @@ def _warnings(
 
 def _revoked(before: Policy, after: Policy, now_ms: int) -> list[str]:
     """The tokens that were good: a file from before they were made does not have them."""
-    good = {name for name, token in before.tokens.items() if token.expires_ms > now_ms}
+    good = {name for name, token in before.tokens.items() if is_alive(token, now_ms)}
     return sorted(good - after.tokens.keys())
 
 

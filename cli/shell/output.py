@@ -7,6 +7,7 @@ defines how foreign text is shown; text that was not escaped there is guarded he
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from .shown import escape_hidden, escape_json
@@ -63,6 +64,15 @@ def write_error(text: str) -> None:
         sys.stderr.buffer.flush()
     except OSError:
         pass
+
+
+def progress_writer(*, as_json: bool) -> Callable[[str], None]:
+    """What tells a person how a command goes on; a program that reads JSON is told nothing."""
+    return _silent if as_json else write_error
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
 
 
 def to_json(document: Any) -> str:

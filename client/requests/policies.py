@@ -21,7 +21,7 @@ from ...registry.keys import POLICY
 from ...registry.policy.document import MAX_POLICY_BYTES, Policy
 from ...registry.policy.encoding import encode
 from ...registry.policy.parsing import parse
-from ...registry.policy.series import claim_of, number_of, policy_key, policy_of
+from ...registry.policy.series import claim_of, policy_key, policy_number, policy_of
 from ...registry.types import Claim, Decree, NodeId
 from ...registry.wire.requests import Decreed, PolicyApplied, PolicyRequest
 from ..runtime.copying import NotCopied
@@ -192,7 +192,7 @@ class PolicyClient(NotCopied):
             return []
         first = 1 if limit is None else max(1, last.number - limit + 1)
         found = [await self._sender.get(policy_key(n), deadline) for n in range(first, last.number)]
-        return [*(PolicyVersion(_number(d), d) for d in found if d is not None), last]
+        return [*(PolicyVersion(policy_number(d), d) for d in found if d is not None), last]
 
     async def apply(
         self,
@@ -317,7 +317,7 @@ class _Trying:
         in_force = applied is not None and applied.in_force
         missing = tuple(map(NodeId, applied.missing)) if applied is not None else ()
         decree, id = answer.decree, self._wish.claim_id
-        self._decided = PolicyOutcome(_number(decree), decree, won, in_force, missing, id)
+        self._decided = PolicyOutcome(policy_number(decree), decree, won, in_force, missing, id)
         return self._decided
 
     def end(self) -> PolicyOutcome:
@@ -363,10 +363,4 @@ def _check_number(number: object, *, least: int) -> None:
 
 
 def _version(decree: Decree | None) -> PolicyVersion | None:
-    return None if decree is None else PolicyVersion(_number(decree), decree)
-
-
-def _number(decree: Decree) -> int:
-    number = number_of(decree.key)
-    assert number is not None, "it is a policy"
-    return number
+    return None if decree is None else PolicyVersion(policy_number(decree), decree)

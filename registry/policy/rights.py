@@ -134,11 +134,11 @@ class Rights:
             return self.may_for(identity.through, identity.itself, right, name, now_ms)
         kind = identity.kind
         if (self._refused or kind == "token") and self._is_out(identity, now_ms):
-            return _denial(right, name)
+            return denial(right, name)
         if kind == "node":  # S24: the way back in, and nothing else
-            return OPEN if right is Right.ADMIN else _denial(right, name)
+            return OPEN if right is Right.ADMIN else denial(right, name)
         reach = (self._grants.get(identity) or self._of(identity)).get(right)
-        return (reach.of(name) if reach is not None else None) or _denial(right, name)
+        return (reach.of(name) if reach is not None else None) or denial(right, name)
 
     def may_for(
         self, gateway: Identity, named: Identity, right: Right, name: str, now_ms: int
@@ -149,7 +149,7 @@ class Rights:
         what it may do. Nobody speaks for a node.
         """
         if named.kind == "node":
-            return _denial(Right.ACT_FOR, name)
+            return denial(Right.ACT_FOR, name)
         verdicts = (
             self.may(gateway, Right.ACT_FOR, name, now_ms),
             self.may(gateway, right, name, now_ms),
@@ -169,7 +169,7 @@ class Rights:
             now_ms: milliseconds since 1970.
         """
         if self._is_out(identity, now_ms) or identity.kind == "node":
-            return _denial(Right.READ, prefix)
+            return denial(Right.READ, prefix)
         place = (identity, prefix)
         found = self._readable.get(place)
         if found is None:
@@ -184,7 +184,7 @@ class Rights:
         covering = [each for each in _prefixes(prefix) if each in granted]
         below = [each for each in granted if each != prefix and matches(prefix, Key(each))]
         if not covering and not below:
-            return _denial(Right.READ, prefix)
+            return denial(Right.READ, prefix)
         refuses = any(granted[each] is CutOff.REFUSE for each in (*covering, *below))
         highest = [each for each in below if not any(map(granted.__contains__, _above(each)))]
         within = None if covering else tuple(sorted(highest, key=sort_key))
@@ -262,5 +262,6 @@ def _above(prefix: str) -> list[str]:
     return [each for each in _prefixes(prefix) if each != prefix]
 
 
-def _denial(right: Right, name: str) -> Denial:
+def denial(right: Right, name: str) -> Denial:
+    """What is answered to somebody who lacks a right on a name; a slot is its series."""
     return Denial(right, name.partition("@")[0])

@@ -26,6 +26,13 @@ def number_of(key: Key) -> int | None:
     return int(slot) if slot != key and slot.isdecimal() else None
 
 
+def policy_number(decree: Decree) -> int:
+    """The number of the policy that a decree holds, which is known to be one."""
+    number = number_of(decree.key)
+    assert number is not None, f"{decree.key!r} is a policy"
+    return number
+
+
 def claim_of(base: int, document: bytes, claimant: str, claim_id: bytes, note: str = "") -> Claim:
     """The claim whose decree makes a document the policy after `base`.
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from ...errors import ProtocolError
 from ...identity import Identity
 from ...policy.document import Policy, Right
-from ...policy.rights import ALL_OF_IT, OPEN, Denial, Readable, Rights, Verdict
-from ...policy.series import number_of, policy_key, policy_of
+from ...policy.rights import ALL_OF_IT, OPEN, Denial, Readable, Rights, Verdict, denial
+from ...policy.series import number_of, policy_key, policy_number, policy_of
 from ...types import Decree, Key
 from ..step.effects import PolicyObeyed
 from ..step.node import Node
@@ -47,7 +47,6 @@ class Policies:
         self.policy: Policy | None = None
         self.rights: Rights | None = None
         self._durable, self._end = 0, 0
-        self._next = policy_key(1)
         self.changed = False
         self._unreadable = ""
         self._same_from_ms, self._same_until_ms = -math.inf, math.inf
@@ -96,7 +95,7 @@ class Policies:
         """
         if self.rights is not None:
             return self.rights.may(identity, right, name, now_ms)
-        return OPEN if identity.through is None else Denial(Right.ACT_FOR, name.partition("@")[0])
+        return OPEN if identity.through is None else denial(Right.ACT_FOR, name)
 
     def readable(self, identity: Identity, prefix: str, now_ms: int) -> Readable | Denial:
         """What the policy that is obeyed here shows below a prefix; see `Rights.readable`."""
@@ -129,8 +128,7 @@ class Policies:
                 step.at_once(PolicyObeyed(number, self.enforced))
 
     def _take(self, decree: Decree) -> None:
-        number = number_of(decree.key)
-        assert number is not None, "it is a policy"
+        number = policy_number(decree)
         self.known = max(self.known, number)
         self._next = policy_key(self.known + 1)
         try:

@@ -27,7 +27,7 @@ from ...policy.document import Policy
 from ...policy.encoding import encode
 from ...policy.parsing import parse
 from ...policy.refusals import Marks, cut_off
-from ...policy.series import claim_of, number_of, policy_key
+from ...policy.series import claim_of, policy_key, policy_number
 from ...policy.tokens import TokenChanges, token_changes
 from ...types import Decree, Key, NodeId
 from ...wire.policy import PolicyTold
@@ -145,9 +145,10 @@ class Applying:
         self, changes: TokenChanges, step: StepBuilder, pending: PendingRequest, decree: Decree
     ) -> None:
         """Tell the audit log what the policy does to tokens, if it is the one that was proposed."""
-        number, origin = number_of(decree.key), pending.origin
+        origin = pending.origin
         is_ours = not pending.done and decree.claim_id == pending.claim_id
-        if is_ours and number is not None and isinstance(origin, int):
+        if is_ours and isinstance(origin, int):
+            number = policy_number(decree)
             for record in tokens_changed(origin, number, changes, pending.identity.acting_for):
                 step.audit(record)
         self.settle(step, pending, decree)
@@ -182,8 +183,7 @@ class Applying:
         if decree.claim_id != pending.claim_id:
             self._requests.answer(step, pending, Decreed(pending.request.id, decree))
             return
-        number = number_of(decree.key)
-        assert number is not None, "it is a policy"
+        number = policy_number(decree)
         if self._rollout is None or self._rollout.number < number:
             self._rollout = begun(number, self._node.epoch)
         self._waiting.append((pending, decree))
